@@ -6,11 +6,20 @@ BIN := $(VENV)/bin
 SOURCES := src tests benchmarks chaos deploy docs
 SITE := build/docs
 COVERAGE := 88
+WORKERS ?= 4
 DEPLOY := deploy
 COMPOSE := docker compose --file $(DEPLOY)/compose.yaml
 
+# The tests of a file share what is slow to make, so that one worker has them all. Files start in the order of their names:
+# the many short ones of tests/unit come last, so that workers end at about the same time. Tests that
+# start processes wait more than they compute, which is why there are more workers than cores.
+BY_FILE := --dist loadfile --no-loadscope-reorder
+
+# Compiled files are kept: without them, every worker compiles all of the tests again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-python docs bench chaos day mutate gordo format lock check-overlay image-pins sbom up down logs build show-env clean
+.PHONY: help demo test check test-python docs bench chaos soak day mutate gordo format lock check-overlay image-pins sbom up down logs build show-env clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -18,11 +27,12 @@ help: ## List these commands
 demo: $(VENV)/.ready ## Run the whole of Latigo on a simulated plant; its pages are on http://localhost:8080
 	$(BIN)/latigo demo
 
-test: $(VENV)/.ready lint gordo-if-possible omnia-sdk-if-possible deployment-tools-if-possible ## All of check, every other test, the documentation site; real Gordo where a Python 3.10 is found
-	$(BIN)/pytest -q -n 2 --dist loadfile --cov --cov-fail-under=$(COVERAGE)
+test: $(VENV)/.ready ## All of check, every other test, the documentation site; real Gordo where a Python 3.10 is found
+	@$(MAKE) --jobs --no-print-directory lint collected gordo-if-possible omnia-sdk-if-possible deployment-tools-if-possible
+	$(BIN)/pytest -q -n $(WORKERS) $(BY_FILE) --cov --cov-fail-under=$(COVERAGE)
 
-check: $(VENV)/.ready lint ## Format, lint, types, import rules and unit tests, in under a minute
-	$(BIN)/pytest -q -n 2 tests/unit tests/docs
+check: $(VENV)/.ready ## Format, lint, types, import rules and unit tests, in under a minute
+	@$(MAKE) --jobs --no-print-directory lint quick-tests
 
 test-python: ## The same as check on another Python (PYTHON=python3.13), in an environment of its own
 	@version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') && \
@@ -31,13 +41,18 @@ test-python: ## The same as check on another Python (PYTHON=python3.13), in an e
 docs: $(VENV)/.ready ## Build the documentation site; a warning is an error
 	$(BIN)/python -m sphinx --quiet --fresh-env --nitpicky --fail-on-warning --keep-going -c docs . $(SITE)
 
-bench: $(VENV)/.ready gordo ## Measure Latigo against its peers and limits; with BASE=commit, in turn with that commit (ONLY="wave overhead")
+bench: $(VENV)/.ready gordo ## Measure Latigo against its peers and limits; with BASE=commit, in turn with that commit (ONLY="wave overhead"; OWN=1: it lacks what the benchmarks of today need)
 	@benchmarks/peers/setup.sh
 	@tests/omnia_sdk/setup.sh
-	$(BIN)/python -m $(if $(BASE),benchmarks.pairs $(BASE),benchmarks) $(if $(ONLY),--only $(ONLY))
+	$(BIN)/python -m $(if $(BASE),benchmarks.pairs $(BASE) $(if $(OWN),--own),benchmarks) $(if $(ONLY),--only $(ONLY))
 
-chaos: $(VENV)/.ready ## Kill, freeze and cut off processes at random, and check what is left (MINUTES=20, SEED=number, QUEUE=postgres)
-	$(BIN)/python -m chaos --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED)) $(if $(QUEUE),--queue $(QUEUE))
+chaos: $(VENV)/.ready ## Kill, freeze and cut off processes at random, and check what is left (MINUTES=20, SEED=number, QUEUE=postgres, MODELS=2000, EXECUTORS=4)
+	$(BIN)/python -m chaos --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED)) $(if $(QUEUE),--queue $(QUEUE)) \
+	    $(if $(MODELS),--models $(MODELS)) $(if $(EXECUTORS),--executors $(EXECUTORS))
+
+soak: $(VENV)/.ready ## Run 100 000 tasks while everything is killed in turn; check values, memory and rows (QUEUE=eventhub, TASKS=, KILLS=, SEED=)
+	$(BIN)/python -m chaos.soak --queue $(or $(QUEUE),postgres) --tasks $(or $(TASKS),100000) --kills $(or $(KILLS),50) \
+	    $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 day: $(VENV)/.ready ## Let a day with many troubles pass on real processes and a fast clock, and 8 days without each part (SPEED=120, ONLY="a day")
 	$(BIN)/python -m chaos.days $(if $(SPEED),--speed $(SPEED)) $(if $(ONLY),--only "$(ONLY)")
@@ -95,12 +110,28 @@ $(DEPLOY)/.env:
 clean: ## Remove the environment and all caches of this folder
 	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage build mutants
 
-.PHONY: lint gordo-if-possible omnia-sdk-if-possible deployment-tools-if-possible
-lint: $(VENV)/.ready
+.PHONY: lint style rules types imports collected quick-tests gordo-if-possible omnia-sdk-if-possible deployment-tools-if-possible
+lint: style rules types imports
+
+style: $(VENV)/.ready
 	$(BIN)/ruff format --check --quiet $(SOURCES)
+
+rules: $(VENV)/.ready
 	$(BIN)/ruff check --quiet $(SOURCES)
+
+types: $(VENV)/.ready
 	$(BIN)/mypy
+
+imports: $(VENV)/.ready
 	$(BIN)/lint-imports --no-logo
+	@web/types/check.sh
+
+# Compiles the tests, and what they import, once for all workers.
+collected: $(VENV)/.ready
+	@mkdir -p build && $(BIN)/pytest -q --collect-only >build/collected.txt 2>&1 || { cat build/collected.txt; false; }
+
+quick-tests: $(VENV)/.ready
+	$(BIN)/pytest -q -n 2 --dist worksteal tests/unit tests/docs
 
 # Without a Python 3.10, the tests that need it are skipped by name; CI requires it.
 gordo-if-possible:

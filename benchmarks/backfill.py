@@ -40,9 +40,9 @@ async def measure() -> list[Row]:
         by_window = await opened.enter_async_context(running_executor(configuration | {"by_window": True}))
         names = [spec.ref.name for spec in specs]
         for number in range(ROUNDS):
-            windows = _windows(2 * number)
+            windows = run_windows(2 * number)
             ours.append(await _fill(by_model, ledger, [Plan([n], w, Lane.BACKFILL) for n in names for w in windows]))
-            windows = _windows(2 * number + 1)
+            windows = run_windows(2 * number + 1)
             theirs.append(await _fill(by_window, ledger, [Plan(names, w, Lane.BACKFILL) for w in windows]))
         await ledger.check_stored(2 * ROUNDS * MODELS * LONGEST_RUN)
     what = (
@@ -52,7 +52,7 @@ async def measure() -> list[Row]:
     return [Row(what, _shown(ours), f"{_shown(theirs)} by window", ratio, at_least=2.0)]
 
 
-def _windows(number: int) -> list[Window]:
+def run_windows(number: int) -> list[Window]:
     """Return the windows of a run, the newest first, with a gap before the next run."""
     newest = BEGIN + (number + 1) * (LONGEST_RUN + 1) * SLOT
     return [Window(newest - (n + 1) * SLOT, newest - n * SLOT) for n in range(LONGEST_RUN)]

@@ -36,7 +36,7 @@ from latigo.task_queue.envelope import HIGHEST, encode
 from latigo.task_queue.eventhub.partitions import partition_of
 from latigo.task_queue.eventhub.receiver import open_receiver
 from latigo.task_queue.eventhub.sender import EventHubSender, open_sender
-from latigo.wiring.resources import connect_to
+from latigo.wiring.ledger import connect_to
 
 #: As many as may be out at once, which the scheduler publishes together.
 AT_ONCE = 2000

@@ -2,7 +2,7 @@
 
 Started with a configuration as JSON, ``settings`` in it as the product knows them; then it reads requests, line by
 line, ``{"tasks": [envelope, ...]}``. It responds with the CPU and wall seconds from the first envelope to the last
-settle, and with its memory, now and at most.
+settle, and with its memory, now and at most; with ``watched``, also with the longest pause of its event loop.
 """
 
 import asyncio
@@ -11,8 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, MutableMapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -34,7 +33,7 @@ from latigo.wiring.resources import open_resources
 from latigo.wiring.roles import create_executor
 
 _LONGEST_LINE = 64 << 20
-_AHEAD = 256  #: tasks that are decoded before they are taken: 32 of each of 8 partitions
+_AHEAD = 256  #: tasks that are decoded and not done: 32 of each of 8 partitions
 
 
 class RepeatedSensors(MemorySensors):
@@ -65,11 +64,27 @@ class AnyServer:
         return servers
 
 
+class Pauses:
+    """The longest time between two turns of a task that always wants one."""
+
+    def __init__(self) -> None:
+        self.clock = self.cpu = 0.0  #: seconds; the CPU time is that of the thread of the loop alone
+
+    async def watch(self) -> None:
+        clock, cpu = time.perf_counter(), time.thread_time()
+        while True:
+            await asyncio.sleep(1e-3)
+            now, used = time.perf_counter(), time.thread_time()
+            self.clock, self.cpu = max(self.clock, now - clock), max(self.cpu, used - cpu)
+            clock, cpu = now, used
+
+
 class CountedQueue(InternalQueue):
     """A queue that signals when everything that was put in is done."""
 
     def __init__(self) -> None:
-        super().__init__(_AHEAD)
+        super().__init__()
+        self._room = asyncio.Semaphore(_AHEAD)
         self._left = 0
         self.all_done = asyncio.Event()
 
@@ -77,24 +92,15 @@ class CountedQueue(InternalQueue):
         self.all_done.clear()
         self._left = len(envelopes)
         for envelope in envelopes:
-            await self._tasks.put(decode(envelope.encode()))
+            await self._room.acquire()
+            await self.publish([decode(envelope.encode())])
 
-    def count(self) -> None:
+    def _ended(self, delivery: InternalDelivery) -> None:
+        super()._ended(delivery)
+        self._room.release()
         self._left -= 1
         if not self._left:
             self.all_done.set()
-
-    async def receive(self) -> AsyncGenerator[InternalDelivery]:
-        async for delivery in super().receive():
-            yield _Counted(delivery.task, self)
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted(InternalDelivery):
-    queue: CountedQueue
-
-    async def done(self) -> None:
-        self.queue.count()
 
 
 def read_readings(path: Path) -> MutableMapping[str, Series]:
@@ -115,7 +121,11 @@ def memory() -> tuple[float, float]:
 async def work(configuration: dict[str, Any]) -> None:
     settings = Settings(
         ledger=PostgresLedger(url=SecretStr(configuration["ledger"])),
-        models=GordoModels(url=configuration["gordo"], projects=(configuration["project"],)),
+        models=GordoModels(
+            url=configuration["gordo"],
+            projects=(configuration["project"],),
+            workers_per_server=configuration.get("workers_per_server", 0),
+        ),
         http=HttpSettings(enabled=False),
         **configuration.get("settings", {}),
     )
@@ -129,15 +139,21 @@ async def work(configuration: dict[str, Any]) -> None:
             resources.models.servers = AnyServer(resources.models.all_servers)  # type: ignore[assignment,method-assign]  # to compare with
         gc.freeze()  # as `latigo serve` does
         group.create_task(create_executor(resources, queue).run(stop))
+        pauses = Pauses()
+        watching = group.create_task(pauses.watch()) if configuration.get("watched") else None
         while line := await orders.readline():
             envelopes = json.loads(line)["tasks"]
+            pauses.clock = pauses.cpu = 0.0
             cpu, wall = time.process_time(), time.perf_counter()
             await queue.put(envelopes)
             await queue.all_done.wait()
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
             rss, peak = memory()
-            print(json.dumps({"cpu": cpu, "wall": wall, "rss": rss, "peak": peak}), flush=True)
+            longest = {"pause": pauses.clock, "pause_cpu": pauses.cpu}
+            print(json.dumps({"cpu": cpu, "wall": wall, "rss": rss, "peak": peak, **longest}), flush=True)
         stop.set()
+        if watching is not None:
+            watching.cancel()
 
 
 def _sensors(configuration: dict[str, Any]) -> MemorySensors | None:

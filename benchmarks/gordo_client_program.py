@@ -20,10 +20,13 @@ logging.disable(logging.CRITICAL)
 
 import numpy as np
 import pandas as pd
+import requests
 from gordo_client.client import Client
 from gordo_core.data_providers.base import GordoBaseDataProvider
 from gordo_core.sensor_tag import extract_tag_name
 from gordo_core.utils import capture_args
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 
 class MemoryProvider(GordoBaseDataProvider):
@@ -63,6 +66,8 @@ class KnownMachines(Client):
         return self.machines[name]
 
 
+session = requests.Session()
+session.mount("http://", HTTPAdapter(max_retries=Retry(1, allowed_methods=None)))  # None: all of them, also POST
 client = KnownMachines(
     project=configuration["project"],
     host="127.0.0.1",
@@ -71,6 +76,7 @@ client = KnownMachines(
     data_provider=MemoryProvider(configuration["readings"]),
     use_parquet=True,
     n_retries=0,
+    session=session,
 )
 for line in sys.stdin:
     windows = [(name, pd.Timestamp(start), pd.Timestamp(end)) for name, start, end in json.loads(line)["windows"]]

@@ -1,19 +1,20 @@
 """A Gordo whose predictions cost next to nothing; ``python -m benchmarks.gordo_stub`` runs it in a process of its own.
 
 Where a benchmark measures Latigo, the server must not cost more than the client. A parquet response of real Gordo is
-mostly footer: names of columns, over and over, which depend on nothing but the tags. So a response is encoded once,
-with markers in place of tags and times and without compression, dictionaries and statistics, in which a marker would
-not appear literally. Every later response of the same form (rows, lengths of the names) is the same bytes with the
-markers replaced by the model's own tags and the times of the request: some tens of microseconds against milliseconds,
-for a file that every reader accepts.
+mostly footer: names of columns, over and over, which depend on nothing but the tags. So a response is encoded once, as
+Gordo does it but for ``start``, ``end`` and the index: these are written without compression, dictionary and
+statistics, so that a marker in the place of a time appears literally, as those in the place of tags do. Every later
+response of the same form (rows, lengths of the names) is the same bytes with the markers replaced by the model's own
+tags and the times of the request, also in the Arrow schema, which is in base64: a tenth of a millisecond against
+several, for a file that every reader accepts and that is as large as Gordo's.
 
 Columns, rows and times of such a response are those of the request. The numbers are the same in every response, also in
-``model-input``. It is larger than Gordo's own by what snappy saves, and smaller by the Arrow schema that is left
-out; every client in a benchmark reads the same bytes.
+``model-input``.
 """
 
 import io
 import re
+from base64 import b64decode, b64encode
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ _TEXT_LENGTH = len("2025-10-20T00:00:00+00:00")
 _MOST_ROWS = 20_000  # beyond that a column takes more than one page, and its times are not in one piece
 _MOST_TAGS = 2_000
 _TEMPLATES_KEPT = 64
+_SCHEMA_KEY = b"ARROW:schema"
+_REPEATED = 126  #: bytes a column that pyarrow of Gordo's time writes twice, and that no reader reads
 
 _TAG_GROUPS = ("tag-anomaly-scaled", "tag-anomaly-unscaled")
 
@@ -55,21 +58,10 @@ class _Form:
     targets: tuple[int, ...]
 
 
-class _Template:
-    """The bytes of a response in pieces, every second of which is replaced."""
+class _Pieces:
+    """Bytes with markers, in pieces, every second of which is replaced."""
 
-    def __init__(self, form: _Form) -> None:
-        times = np.arange(form.rows, dtype=np.int64) + _TIME_MARKER
-        encoded = _encode(form, times)
-        block = times.tobytes()
-        where = encoded.index(block)
-        spans = [(where, where + len(block), 0)]
-        first_start = 1 + len(form.lengths)
-        for marker in _MARKER.finditer(encoded):
-            if marker[1] is not None:
-                spans.append((*marker.span(), 1 + int(marker[1])))
-            else:
-                spans.append((*marker.span(), first_start + form.rows * (marker[2] == b"E") + int(marker[3])))
+    def __init__(self, encoded: bytes, spans: Sequence[tuple[int, int, int]]) -> None:
         self._pieces: list[bytes] = []
         self._fills: list[int] = []
         end = 0
@@ -80,10 +72,46 @@ class _Template:
         self._pieces.append(encoded[end:])
 
     def render(self, fills: Sequence[bytes]) -> bytes:
-        """Return the response with times, tags, start and end texts in this order, all of the lengths of the form."""
         pieces = self._pieces.copy()
         pieces[1::2] = [fills[fill] for fill in self._fills]
         return b"".join(pieces)
+
+
+class _Template:
+    """The bytes of a response, and those of the Arrow schema within."""
+
+    def __init__(self, form: _Form) -> None:
+        times = np.arange(form.rows, dtype=np.int64) + _TIME_MARKER
+        encoded = _encode(form, times)
+        block, schema = times.tobytes(), _schema(encoded)
+        first_start = 1 + len(form.lengths)
+        after_all = first_start + 2 * form.rows
+
+        def marked(content: bytes) -> list[tuple[int, int, int]]:
+            spans = []
+            for marker in _MARKER.finditer(content):
+                if marker[1] is not None:
+                    spans.append((*marker.span(), 1 + int(marker[1])))
+                else:
+                    spans.append((*marker.span(), first_start + form.rows * (marker[2] == b"E") + int(marker[3])))
+            return spans
+
+        where = [(encoded.index(part), len(part), fill) for part, fill in ((block, 0), (schema, after_all))]
+        decoded = b64decode(schema)
+        self._schema = _Pieces(decoded, marked(decoded))
+        self._file = _Pieces(encoded, [*marked(encoded), *((at, at + length, fill) for at, length, fill in where)])
+        self._no_ends = [b""] * (0 if form.anomaly else form.rows)
+
+    def render(self, fills: Sequence[bytes]) -> bytes:
+        """Return the response with times, tags, start and end texts in this order, all of the lengths of the form."""
+        return self._file.render([*fills, *self._no_ends, b64encode(self._schema.render(fills))])
+
+
+def _schema(encoded: bytes) -> bytes:
+    """Return the Arrow schema of a file, in base64 as it stands there."""
+    metadata = pq.ParquetFile(pa.BufferReader(encoded)).metadata.metadata
+    schema: bytes = metadata[_SCHEMA_KEY]
+    return schema
 
 
 def _encode(form: _Form, times: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bytes:
@@ -104,29 +132,30 @@ def _encode(form: _Form, times: np.ndarray[tuple[int], np.dtype[np.int64]]) -> b
             groups += (Group(name, targets, outputs), Group(name.replace("tag", "total"), (), outputs[:, 0]))
         groups.append(Group("anomaly-confidence", targets, outputs))
         groups.append(Group("total-anomaly-confidence", (), outputs[:, 0]))
-    return _plain_parquet(response_table(groups, Index(times, timed=True, name=form.index_name)))
+    return _parquet(response_table(groups, Index(times, timed=True, name=form.index_name)))
 
 
-def _plain_parquet(table: pa.Table) -> bytes:
-    """Return a file that has every value and every name literally."""
+def _parquet(table: pa.Table) -> bytes:
+    """Return a file as Gordo writes it, which has every name, text and time literally."""
+    numbers = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    literal = [name for name in table.schema.names if name not in numbers]
     sink = io.BytesIO()
-    with pq.ParquetWriter(
+    pq.write_table(
+        table,
         sink,
-        table.schema,
         version="2.6",
-        compression="none",
-        use_dictionary=False,
-        write_statistics=False,
-        store_schema=False,  # it would repeat the names in base64
-    ) as writer:
-        writer.write_table(table)
-        writer.add_key_value_metadata(table.schema.metadata)
-    return sink.getvalue()
+        compression=dict.fromkeys(numbers, "snappy") | dict.fromkeys(literal, "none"),
+        use_dictionary=numbers,
+        write_statistics=numbers,
+    )
+    encoded = sink.getvalue()
+    footer = len(encoded) - 8 - int.from_bytes(encoded[-8:-4], "little")
+    return encoded[:footer] + bytes(_REPEATED * table.num_columns) + encoded[footer:]
 
 
 def _numbers(rows: int, columns: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Return finite numbers that occur nowhere else in the file."""
-    return 0.25 + (np.arange(rows * columns, dtype=np.float64).reshape(rows, columns) % 97) / 128
+    """Return finite numbers that compress no better than readings do."""
+    return np.random.default_rng(rows).normal(100.0, 5.0, (rows, columns))
 
 
 class StubPredictions:

@@ -21,7 +21,8 @@ from latigo.runtime.clock import SystemClock
 from latigo.runtime.event_loop import run_async
 from latigo.settings import Settings
 from latigo.task_queue.envelope import decode
-from latigo.wiring.resources import connect_to, process_id
+from latigo.wiring.ledger import connect_to
+from latigo.wiring.resources import process_id
 from latigo.wiring.roles import retry_rules
 
 CONCURRENCY = 32

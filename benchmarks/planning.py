@@ -1,4 +1,4 @@
-"""Duration of planning, and cost of a status: real PostgreSQL, thousands of models, a month of slots."""
+"""Duration of planning, and cost of status and lists: real PostgreSQL, thousands of models, a month of slots."""
 
 import statistics
 import tempfile
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Row
-from benchmarks.status import measure_status
+from benchmarks.status import measure_lists, measure_status
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.limits import LARGEST_OUTSTANDING
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
@@ -17,7 +17,7 @@ from latigo.postgres.embedded import open_embedded
 from latigo.postgres.migrate import migrate
 from latigo.scheduler.plan import Agenda
 from latigo.settings import Settings
-from latigo.wiring.resources import connect_to
+from latigo.wiring.ledger import connect_to
 
 DAYS = 30
 CATCH_UP = timedelta(days=DAYS)
@@ -36,6 +36,7 @@ _COVERED = {
                                    date_bin(slot, now(), 'epoch') - slot * (1 + id % 1000)::int))""",
     "every other slot missing": """(SELECT range_agg(tstzrange(at, at + slot))
         FROM generate_series(since, now(), slot * 2) AS at)""",
+    "everything missing": "'{}'::tstzmultirange",
 }
 
 
@@ -68,15 +69,19 @@ async def measure() -> list[Row]:
                     (9000, "one gap each", 0, 0.5),
                     (9000, "nothing to do", 20, 0.5),
                     (9000, "every other slot missing", 0, 4.0),
-                    (100_000, "one gap each", 0, 3.0),
+                    (100_000, "nothing to do", 0, 0.2),
+                    (100_000, "everything missing", 0, 2.5),
+                    (100_000, "one gap each", 0, 1.5),
                 ):
                     await _fill(database, models, _COVERED[case], requests)
                     took = await _plan(ledger, database)
                     name = f"planning, {models} models x {DAYS} d, {case}"
                     name += f", {requests} requests for a year of each" if requests else ""
                     rows.append(Row(name, f"{took:.3f} s", f"< {limit:g} s", took / limit, at_most=1.0))
-                await _fill_models(database, 9000)
-                rows.append(await measure_status(ledger, database))
+                rows += await measure_lists(database)
+                for models in (9000, 100_000):
+                    await _fill_models(database, models)
+                    rows += await measure_status(ledger, database)
     return rows
 
 
@@ -95,7 +100,7 @@ async def _fill_models(database: Database, models: int) -> None:
 
 async def put_models(connection: Any, models: int) -> None:
     """Replace all models of a ledger by so many of ten projects."""
-    await connection.execute("TRUNCATE model, request RESTART IDENTITY CASCADE")
+    await connection.execute("TRUNCATE model, request, freshness, freshness_total RESTART IDENTITY CASCADE")
     await connection.execute(_MODELS, models, SPEC)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import aiohttp
 import numpy as np
@@ -34,7 +34,7 @@ from latigo.providers.gordo import open_gordo
 from latigo.sandbox.influxd import Influxd
 from latigo.settings import GordoModels, Settings
 from latigo.task_queue.envelope import encode
-from latigo.wiring.resources import connect_to
+from latigo.wiring.ledger import connect_to
 
 HERE = Path(__file__).parent
 PROJECT = "plant-a"
@@ -50,15 +50,17 @@ _LONGEST_LINE = 64 << 20
 _LINES = 10_000  #: of a request that fills an InfluxDB
 _ANSWERS_WITHIN_S = 600.0
 _ENDS_WITHIN_S = 30.0
+_LAST_OUTPUT = 2000  #: bytes that are shown of a program that has ended
 
 
 class Program:
     """A process that takes requests and sends responses, a line of JSON each."""
 
-    def __init__(self, process: Process, name: str) -> None:
+    def __init__(self, process: Process, name: str, output: BinaryIO) -> None:
         self.pid = process.pid
         self._process = process
         self._name = name
+        self._output = output  #: what it writes to standard error
 
     async def read(self) -> dict[str, Any]:
         """Return its next response."""
@@ -66,9 +68,14 @@ class Program:
         async with asyncio.timeout(_ANSWERS_WITHIN_S):
             line = await self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self._name} has ended; BENCH_DEBUG=1 shows what it said")
+            raise RuntimeError(f"{self._name} has ended with {await self._process.wait()}; {self._last_output()}")
         response: dict[str, Any] = json.loads(line)
         return response
+
+    def _last_output(self) -> str:
+        """Return the end of what it wrote to standard error."""
+        self._output.seek(max(self._output.seek(0, os.SEEK_END) - _LAST_OUTPUT, 0))
+        return f"its last output: {self._output.read().decode(errors='replace').strip() or 'none'}"
 
     async def ask(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Send a request. Return the response."""
@@ -82,26 +89,27 @@ class Program:
 async def running(*command: str, name: str) -> AsyncIterator[Program]:
     """Run a program while the context lasts."""
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=HERE.parent,
-        stdin=pipe,
-        stdout=pipe,
-        stderr=None if os.environ.get("BENCH_DEBUG") else asyncio.subprocess.DEVNULL,
-        limit=_LONGEST_LINE,
-        start_new_session=True,  # Ctrl-C is for us, who then end it
-    )
-    try:
-        yield Program(process, name)
-    finally:
-        if process.returncode is None:
-            process.terminate()
+    with tempfile.TemporaryFile(prefix="latigo-bench-") as output:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=HERE.parent,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=output,
+            limit=_LONGEST_LINE,
+            start_new_session=True,  # Ctrl-C is for us, who then end it
+        )
         try:
-            async with asyncio.timeout(_ENDS_WITHIN_S):
-                await process.communicate()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+            yield Program(process, name, output)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            try:
+                async with asyncio.timeout(_ENDS_WITHIN_S):
+                    await process.communicate()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
 
 
 def one_core_kept_free() -> AbstractContextManager[None]:

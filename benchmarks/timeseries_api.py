@@ -5,7 +5,8 @@ predictions, 4 rows x 103 columns. Each side runs in a process and an environmen
 other, against the emulator, which stays on another core. Ids are known. What is compared is the CPU time of these
 processes alone. Both send the same requests, each for one model, and both end with the good readings of a window, tag
 by tag in order of time: Latigo's are arrays, the SDK's lists of floats. Tasks that share requests are not in this.
-aiohttp by itself, with the same bodies made before and answers that are not parsed, is the floor of a client on it.
+aiohttp by itself, with the same bodies made before, is the floor of a client on it; with orjson, which parses each
+answer and does nothing with it, of one that reads JSON as a whole.
 """
 
 import json
@@ -64,8 +65,9 @@ async def measure() -> list[Row]:
     return [
         _row(f"Timeseries API, CPU of reading a model ({TAGS} tags x 40 min at 10 s), {sdk}", reads),
         _row(f"Timeseries API, CPU of writing a model ({ROWS} rows x {len(COLUMNS)} columns), {sdk}", writes),
-        _bare("reading", reads),
-        _bare("writing", writes),
+        _floor("aiohttp alone", "reading", reads, "bare"),
+        _floor("aiohttp alone", "writing", writes, "bare"),
+        _floor("aiohttp and orjson alone", "reading", reads, "parsed"),
     ]
 
 
@@ -85,10 +87,10 @@ def _every_sensor(chance: random.Random) -> Iterator[tuple[list[str], int, int]]
         yield SENSORS[first : first + TAGS], start, end
 
 
-def _bare(what: str, turns: Mapping[str, Sequence[Answer]]) -> Row:
-    """Hold the SDK against the floor: no client on aiohttp can be further ahead of it than this."""
-    what = f"Timeseries API, CPU of the same calls by aiohttp alone, {what}, against the official SDK"
-    return replace(_row(what, {**turns, "latigo": turns["bare"]}), at_least=None)
+def _floor(by: str, what: str, turns: Mapping[str, Sequence[Answer]], program: str) -> Row:
+    """Hold the SDK against the floor: no client on these libraries can be further ahead of it than this."""
+    what = f"Timeseries API, CPU of the same calls by {by}, {what}, against the official SDK"
+    return replace(_row(what, {**turns, "latigo": turns[program]}), at_least=None)
 
 
 async def _rounds(url: str) -> tuple[dict[str, list[Answer]], dict[str, list[Answer]]]:
@@ -112,13 +114,14 @@ async def _programs(opened: AsyncExitStack, url: str) -> dict[str, Program]:
     commands = {
         "latigo": (sys.executable, "-m", "benchmarks.timeseries_api_program"),
         "bare": (sys.executable, "-m", "benchmarks.timeseries_api_bare"),
+        "parsed": (sys.executable, "-m", "benchmarks.timeseries_api_bare"),
         "sdk": (str(sdk_home() / "venv" / "bin" / "python"), str(HERE / "peers" / "omnia_sdk_program.py")),
     }
     common = {"url": url, "facility": FACILITY, "columns": COLUMNS}
     with only_cores({MEASURED_CORE}):
         return {
             name: await opened.enter_async_context(
-                running(*command, json.dumps({**common, "project": name}), name=name)
+                running(*command, json.dumps({**common, "project": name, "parses": name == "parsed"}), name=name)
             )
             for name, command in commands.items()
         }

@@ -1,6 +1,7 @@
 """The floor of what the Timeseries API costs: aiohttp sends the bodies that Latigo sends, and receives the answers.
 
-Takes what `benchmarks.timeseries_api_program` takes. Bodies are made before it is measured, and answers are not parsed.
+Takes what `benchmarks.timeseries_api_program` takes, and ``parses``. Bodies are made before it is measured, and what is
+parsed of the answers is not used.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import numpy as np
+import orjson
 
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column
@@ -33,6 +35,7 @@ async def work(configuration: dict[str, Any]) -> None:
     url, facility = configuration["url"], configuration["facility"]
     columns = [Column(*column) for column in configuration["columns"]]
     headers = {"Authorization": "Bearer any", "Content-Type": "application/json"}
+    parses: bool = configuration["parses"]
     known: dict[str, str] = {}
     async with aiohttp.ClientSession(
         **session_options(connect_timeout=timedelta(seconds=5), headers=lambda: headers)
@@ -69,6 +72,8 @@ async def work(configuration: dict[str, Any]) -> None:
             cpu, wall = time.process_time(), time.perf_counter()
             for path, body in bodies:
                 answers.append(await call(path, body))
+                if parses:
+                    orjson.loads(answers[-1])
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
             points += sum(answer.count(b'"value"') for answer in answers)
             print(json.dumps({"cpu": cpu, "wall": wall, "points": points}), flush=True)

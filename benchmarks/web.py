@@ -1,4 +1,4 @@
-"""Cost of the web interface: real PostgreSQL, 9000 models, a month of slots with holes.
+"""Cost of the web interface: real PostgreSQL, 9000 models, a month of slots with holes; and the pages in a browser.
 
 CPU is that of all processes of the database's server, and of this process with its threads. Viewers are ten clients
 that do what the page of models does: a stream of events, the grid of 7 days with its cells, its changed rows when the
@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,9 +19,10 @@ from pathlib import Path
 import orjson
 from aiohttp import ClientSession, ClientTimeout
 
+from benchmarks.pages import measure_pages
 from benchmarks.planning import put_models
 from benchmarks.report import Row
-from benchmarks.status import PLANT, cpu_of_children, parent_of, process_stat
+from benchmarks.status import PLANT, cpu_of, process_stat
 from latigo.domain.receipt import Carrier, Inputs, Receipt, Score
 from latigo.domain.windows import DAY, floor_to_slot
 from latigo.ledger.scheduler_store import make_partitions
@@ -33,17 +34,16 @@ from latigo.reports.grid import Memory, read_ledger, to_image
 from latigo.reports.grid_cells import Axis
 from latigo.reports.grid_view import Grid, View, Wanted
 from latigo.settings import Settings
-from latigo.wiring.resources import connect_to
+from latigo.wiring.ledger import connect_to
 
 MODELS = 9000
-ROUNDS = 10
 VIEWERS = 10
 WATCHED = 60.0  #: seconds
 CHANGED = 150
 ANOMALOUS = 500
 #: Milliseconds of CPU of the database and of this process together.
 LIMITS = {timedelta(days=7): 500.0, timedelta(days=30): 1000.0}
-ANOMALIES_LIMIT = 2000.0
+ANOMALIES_LIMIT = 1000.0
 SENT_LIMIT = 250.0  #: kilobytes
 SHARE_LIMIT = 0.05  #: of a core
 
@@ -80,6 +80,8 @@ async def measure() -> list[Row]:
                 rows = [row for length in LIMITS for row in await _grid(database, length)]
                 rows.append(await _anomalies(database))
                 rows.append(await _viewers(database, url))
+                async with _server(url) as (address, _):
+                    rows += await measure_pages(address)
     return rows
 
 
@@ -110,17 +112,6 @@ async def _fill(database: Database) -> None:
         await connection.execute("VACUUM ANALYZE")
 
 
-async def _cpu(database: Database, work: Callable[[], Awaitable[object]]) -> tuple[float, float]:
-    """Return milliseconds of CPU of the database and of this process, for one of several rounds."""
-    async with database.connection() as connection:
-        server = parent_of(await connection.fetchval("SELECT pg_backend_pid()"))
-    await work()
-    theirs, own = cpu_of_children(server), time.process_time()
-    for _ in range(ROUNDS):
-        await work()
-    return (cpu_of_children(server) - theirs) / ROUNDS * 1e3, (time.process_time() - own) / ROUNDS * 1e3
-
-
 async def _grid(database: Database, length: timedelta) -> list[Row]:
     async with database.connection() as connection:
         now = await connection.fetchval("SELECT now()")
@@ -140,7 +131,7 @@ async def _grid(database: Database, length: timedelta) -> list[Row]:
         if kept is not None:
             await make(kept)
             await database.execute(_SETTLE, 7, floor_to_slot(now, _HALF_HOUR))
-        theirs, own = await _cpu(database, lambda kept=kept: make(kept))  # type: ignore[misc]  # no type of a default
+        theirs, own = await cpu_of(database, lambda kept=kept: make(kept))  # type: ignore[misc]  # no type of a default
         took, limit = theirs + own, LIMITS[length]
         measured = f"{took:.0f} ms ({theirs:.0f} of the database)"
         rows.append(Row(f"{what}{name}, CPU", measured, f"<= {limit:g} ms", took / limit, at_most=1))
@@ -158,7 +149,7 @@ async def _anomalies(database: Database) -> Row:
         report = await read_anomalies(database, None, now - 7 * DAY, now, now)
         if report.total != ANOMALOUS or report.items[0].share_before is None:
             raise RuntimeError(f"{report.total} models have anomalies")
-        theirs, own = await _cpu(database, lambda: read_anomalies(database, None, now - 7 * DAY, now, now))
+        theirs, own = await cpu_of(database, lambda: read_anomalies(database, None, now - 7 * DAY, now, now))
     finally:
         await database.execute("UPDATE model SET state = 'active'")
     took = theirs + own

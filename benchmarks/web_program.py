@@ -15,7 +15,7 @@ from latigo.web.api.context import Context
 from latigo.web.app import create_app
 from latigo.web.server import run_server
 from latigo.wiring.answering import context_of_ledger
-from latigo.wiring.resources import connect_to
+from latigo.wiring.ledger import connect_to
 
 
 @dataclass

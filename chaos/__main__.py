@@ -16,7 +16,8 @@ from pathlib import Path
 from benchmarks.report import RESULTS, write_section
 from chaos.campaign import run
 from chaos.namespaces import are_permitted
-from chaos.report import TITLE, section, summary
+from chaos.network import Links
+from chaos.report import section, summary, title
 from chaos.world import Size
 
 
@@ -44,14 +45,15 @@ def main() -> None:
     options = _arguments()
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     namespaces = options.links == "namespaces" or (options.links == "auto" and are_permitted())
-    size = Size(options.schedulers, options.executors, options.models, queue=options.queue)
+    over = Links.NAMESPACES if namespaces else Links.PROXIES
+    size = Size(options.schedulers, options.executors, options.models, queue=options.queue).fitting()
     folder = Path(tempfile.mkdtemp(prefix="latigo-chaos-"))
     print(f"seed {seed}, {options.minutes:g} minutes, logs in {folder}", flush=True)
-    campaign = run(folder, size, seed=seed, seconds=options.minutes * 60, namespaces=namespaces, say=_say)
+    campaign = run(folder, size, seed=seed, seconds=options.minutes * 60, over=over, say=_say)
     outcome = asyncio.run(campaign)
     print(summary(outcome))
     if options.write:
-        write_section(TITLE, section(outcome, size, namespaces=namespaces))
+        write_section(title(size), section(outcome, size, over=over))
     if outcome.sound and not options.keep:
         shutil.rmtree(folder)
     sys.exit(not outcome.sound)

@@ -17,16 +17,21 @@ from pathlib import Path
 import asyncpg
 
 from chaos.formulas import models
-from chaos.judge import Verdict, judge, missing, read_facts
-from chaos.network import SOUND
+from chaos.judge import Verdict, beginning_at, judge, missing, read_facts
+from chaos.network import SOUND, Links
 from chaos.plan import Action, Step, plan
 from chaos.processes import environment
 from chaos.world import POSTGRES, Size, World, newest_due, open_world
 
 #: Time to catch up and be healthy once everything works again.
 _RECOVERS_WITHIN_S = 240.0
+#: Time in which what has been published ends.
+_ENDS_WITHIN_S = 60
+_OUT = "SELECT count(*) FROM task WHERE state IN ('published', 'claimed')"
 _HEALTHY = "healthy"
 _STATUS_LINES = 6
+#: Models whose rows are in memory at a time.
+_JUDGED_AT_ONCE = 20
 
 Say = Callable[[str], None]
 
@@ -58,18 +63,31 @@ class Outcome:
 
 
 async def run(
-    folder: Path, size: Size, *, seed: int, seconds: float, namespaces: bool = False, say: Say = print
+    folder: Path, size: Size, *, seed: int, seconds: float, over: Links = Links.PROXIES, say: Say = print
 ) -> Outcome:
     """Run a campaign in an empty folder, where its logs are afterwards."""
     outcome = Outcome(seed, seconds)
-    async with open_world(folder, size, seed, namespaces=namespaces) as world:
+    async with open_world(folder, size, seed, over=over) as world:
         await _run_steps(world, plan(seed, seconds, world.shape), outcome, say)
-        outcome.revisions = len(world.revisions)
-        until = await _recover(world, outcome)
-        await asyncio.gather(*(party.stop() for party in world.of(*world.shape.schedulers, *world.shape.executors)))
-        outcome.verdict = judge(models(size.models), await read_facts(world.ledger_url), until)
-        outcome.complaints = [complaint for party in world.parties.values() for complaint in party.complaints]
+        await conclude(world, outcome, say)
     return outcome
+
+
+async def conclude(world: World, outcome: Outcome, say: Say, within_s: float = _RECOVERS_WITHIN_S) -> None:
+    """Let Latigo catch up, stop it, and judge what is left."""
+    outcome.revisions = len(world.revisions)
+    say("all steps are over, catching up")
+    until = await _recover(world, outcome, within_s)
+    await asyncio.gather(*(party.stop() for party in world.of(*world.shape.schedulers)))
+    await _until_nothing_is_out(world)
+    await asyncio.gather(*(party.stop() for party in world.of(*world.shape.executors)))
+    everything = models(world.size.models)
+    for first in range(0, len(everything), _JUDGED_AT_ONCE):
+        some = everything[first : first + _JUDGED_AT_ONCE]
+        facts = await read_facts(world.ledger_url, [model.name for model in some])
+        judge(some, beginning_at(facts, world.begins), until, outcome.verdict)
+        say(f"{first + len(some)} of {len(everything)} models judged, {outcome.verdict.values} values")
+    outcome.complaints += [complaint for party in world.parties.values() for complaint in party.complaints]
 
 
 async def _run_steps(world: World, steps: Sequence[Step], outcome: Outcome, say: Say) -> None:
@@ -80,11 +98,12 @@ async def _run_steps(world: World, steps: Sequence[Step], outcome: Outcome, say:
             await asyncio.sleep(began + step.at - time.monotonic())
             say(str(step))
             outcome.steps[step.action] += 1
-            group.create_task(_take(world, step))
+            group.create_task(take(world, step))
         await asyncio.sleep(began + outcome.seconds - time.monotonic())
 
 
-async def _take(world: World, step: Step) -> None:
+async def take(world: World, step: Step) -> None:
+    """Take one step, and undo it when it has lasted."""
     match step.action:
         case Action.DEPLOY:
             world.deploy()
@@ -116,13 +135,13 @@ async def _end(world: World, step: Step) -> None:
         await party.stop()
 
 
-async def _recover(world: World, outcome: Outcome) -> int:
+async def _recover(world: World, outcome: Outcome, within_s: float) -> int:
     """Wait until everything that was due when the steps were over is accounted for, and the state is healthy.
 
     Return the end of that time.
     """
     began, until = time.monotonic(), int(newest_due(world.size).timestamp())
-    while time.monotonic() - began < _RECOVERS_WITHIN_S:
+    while time.monotonic() - began < within_s:
         outcome.state = await _status(world)
         if outcome.state == _HEALTHY and await _missing(world, until) == 0:
             outcome.recovered_after = time.monotonic() - began
@@ -131,9 +150,21 @@ async def _recover(world: World, outcome: Outcome) -> int:
     return until
 
 
+async def _until_nothing_is_out(world: World) -> None:
+    """Wait until executors have ended what schedulers have published, for a while at most."""
+    connection = await asyncpg.connect(world.ledger_url, timeout=30)
+    try:
+        for _ in range(_ENDS_WITHIN_S):
+            if not await connection.fetchval(_OUT):
+                return
+            await asyncio.sleep(1.0)
+    finally:
+        await connection.close()
+
+
 async def _missing(world: World, until: int) -> int | None:
     try:
-        facts = await read_facts(world.ledger_url)
+        facts = beginning_at(await read_facts(world.ledger_url, results=False), world.begins)
     except (OSError, asyncpg.PostgresError):
         return None
     return missing(facts, until) if len(facts) == world.size.models else None

@@ -34,8 +34,7 @@ TROUBLES: Mapping[str, Misbehaviour] = {
 }
 #: Revisions that it still serves; tasks in flight may ask for an older one.
 _KEPT = 2
-#: A prediction takes up to so many seconds, which changes every so often.
-_MOST_S = 2.0
+#: How often the time that a prediction takes changes, in seconds.
 _VARIES_EVERY_S = 0.5
 
 
@@ -79,13 +78,13 @@ def definitions(count: int) -> tuple[ModelDefinition, ...]:
     )
 
 
-async def _obey(server: SandboxGordo, chance: random.Random) -> None:
+async def _obey(server: SandboxGordo, chance: random.Random, slowest_s: float) -> None:
     """Follow the commands on standard input."""
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     misbehaving = asyncio.Lock()
     async with asyncio.TaskGroup() as group:
-        group.create_task(_vary(server, chance, misbehaving))
+        group.create_task(_vary(server, chance, slowest_s, misbehaving))
         while line := await reader.readline():
             match json.loads(line):
                 case {"revision": revision}:
@@ -102,11 +101,11 @@ def _deploy(server: SandboxGordo, revision: str) -> None:
         project.forget(old)
 
 
-async def _vary(server: SandboxGordo, chance: random.Random, misbehaving: asyncio.Lock) -> None:
+async def _vary(server: SandboxGordo, chance: random.Random, slowest_s: float, misbehaving: asyncio.Lock) -> None:
     """Let predictions take now more and now less time, unless it misbehaves."""
     while True:
         async with misbehaving:
-            with server.controls.delay(chance.uniform(0.0, _MOST_S)):
+            with server.controls.delay(chance.uniform(0.0, slowest_s)):
                 await asyncio.sleep(_VARIES_EVERY_S)
 
 
@@ -125,7 +124,7 @@ async def _serve(options: argparse.Namespace) -> None:
         async with open_sandbox_gordo(
             project, host=options.host, port=options.port, canned=FormulaPredictions()
         ) as server:
-            obeying = asyncio.create_task(_obey(server, random.Random(options.seed)))
+            obeying = asyncio.create_task(_obey(server, random.Random(options.seed), options.slowest))
             await stop.wait()
             obeying.cancel()
             with suppress(asyncio.CancelledError):
@@ -139,6 +138,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--models", type=int, required=True)
     parser.add_argument("--revision", action="append", required=True, help="oldest first")
+    parser.add_argument("--slowest", type=float, default=2.0, help="seconds that a prediction takes at most")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))

@@ -6,11 +6,12 @@ It reads the public views, the table of settled tasks and what the sink holds, a
 Lost
 : a due slot since the model's beginning that is neither covered nor an exception for a reason that is right (the only
   one here: its row filter leaves none of its rows), a slot that is parked, and a row of a covered slot that the sink
-  does not hold.
+  does not hold. The beginning is what it was at first, or the horizon before the model was seen: a ledger that lets it
+  move on has lost what is before.
 
 Doubled
-: a slot that more than one settled task has covered. A prediction may run twice, since delivery is at least once; that
-  it counts twice is what claims prevent.
+: a slot that more than one settled task has covered, and a value that the sink holds twice. A prediction may run twice,
+  since delivery is at least once; that it counts twice is what claims prevent.
 
 Wrong
 : a stored value that is not the formula's for the revision under which its slot was settled (so also a row of an older
@@ -21,13 +22,14 @@ Wrong
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 
-from chaos.formulas import Cells, Model, labels, prediction
+from chaos.formulas import PROJECT, Cells, Model, labels, prediction
+from latigo.domain.windows import floor_to_slot
 
 FILTERED = "row filter"
 _TOLERANCE = 1e-9
@@ -57,6 +59,7 @@ class Facts:
     parked: Mapping[str, Sequence[Span]] = field(default_factory=dict)  #: by reason
     settled: Sequence[Settled] = ()  #: in the order of settling
     rows: Mapping[int, tuple[str, Cells]] = field(default_factory=dict)  #: revision and values, by label
+    repeated: Sequence[int] = ()  #: labels of rows that the sink holds twice
 
 
 @dataclass
@@ -76,9 +79,9 @@ class Verdict:
         return not (self.lost or self.doubled or self.wrong)
 
 
-def judge(models: Sequence[Model], facts: Mapping[str, Facts], until: int) -> Verdict:
-    """Judge all slots that were due by ``until``."""
-    verdict = Verdict()
+def judge(models: Sequence[Model], facts: Mapping[str, Facts], until: int, verdict: Verdict | None = None) -> Verdict:
+    """Judge all slots that were due by ``until``; what is found is added to ``verdict``."""
+    verdict = verdict or Verdict()
     for model in models:
         if model.name not in facts:
             verdict.lost.append(f"{model.name}: the ledger does not know it")
@@ -111,6 +114,7 @@ def _judge_model(model: Model, facts: Facts, until: int, verdict: Verdict) -> No
     # Tasks of slots that became due since may have stored theirs.
     for label in sorted(label for label in facts.rows if label < until and label not in accounted):
         verdict.wrong.append(f"{model.name} {_text(label)}: a row that no covered slot accounts for")
+    verdict.doubled += [f"{model.name} {_text(label)}: the sink holds it twice" for label in facts.repeated]
 
 
 def _judge_uncovered(facts: Facts, start: int, what: str, wanted: Sequence[int], verdict: Verdict) -> None:
@@ -155,28 +159,33 @@ def _text(second: int) -> str:
 
 # -- reading ---------------------------------------------------------------------------------------------------------
 
-_MODELS = "SELECT model, state, since, slot FROM v_models"
-_COVERED = "SELECT model, covered FROM v_coverage"
-_EXCEPTED = "SELECT model, slot, state, reason FROM v_exceptions"
-_PARKED = "SELECT model, reason, windows FROM v_parked"
-_SETTLED = """
-SELECT m.name AS model, h.id, h.span, h.revision, h.epoch
-FROM task_history h JOIN model m ON m.id = h.model_id
-WHERE h.outcome = 'stored' ORDER BY h.settled_at, h.id
-"""
-_ROWS = "SELECT model, revision, column_group, tag, time, value FROM v_predictions"
+_THESE = f"project = '{PROJECT}' AND ($1::text[] IS NULL OR model = ANY ($1))"
+_STATES = (
+    f"SELECT model, state, since, slot FROM v_models WHERE {_THESE}",
+    f"SELECT model, covered FROM v_coverage WHERE {_THESE}",
+    f"SELECT model, slot, state, reason FROM v_exceptions WHERE {_THESE}",
+    f"SELECT model, reason, windows FROM v_parked WHERE {_THESE}",
+)
+_RESULTS = (
+    f"""
+    SELECT model, h.id, h.span, h.revision, h.epoch
+    FROM task_history h JOIN (SELECT id AS model_id, project, name AS model FROM model) m USING (model_id)
+    WHERE h.outcome = 'stored' AND {_THESE} ORDER BY h.settled_at, h.id
+    """,
+    f"SELECT model, revision, column_group, tag, time, value FROM v_predictions WHERE {_THESE}",
+)
 
 
-async def read_facts(url: str) -> Mapping[str, Facts]:
-    """Read what the ledger and its sink hold, by model."""
+async def read_facts(url: str, names: Sequence[str] | None = None, *, results: bool = True) -> Mapping[str, Facts]:
+    """Read what the ledger and its sink hold, by model: all, or these; with or without settled tasks and rows."""
     connection = await asyncpg.connect(url, timeout=30)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            models, covered, excepted, parked, settled, stored = [
-                await connection.fetch(sql) for sql in (_MODELS, _COVERED, _EXCEPTED, _PARKED, _SETTLED, _ROWS)
-            ]
+            statements = (*_STATES, *_RESULTS) if results else _STATES
+            read = [await connection.fetch(sql, names) for sql in statements]
     finally:
         await connection.close()
+    models, covered, excepted, parked, settled, stored = read if results else (*read, [], [])
     facts = {
         row["model"]: Facts(_second(row["since"]), int(row["slot"].total_seconds()), row["state"]) for row in models
     }
@@ -192,12 +201,33 @@ async def read_facts(url: str) -> Mapping[str, Facts]:
     for row in settled:
         tasks[row["model"]].append(Settled(row["id"], _span(row["span"]), row["revision"], row["epoch"]))
     rows: dict[str, dict[int, tuple[str, dict[tuple[str, str], float]]]] = defaultdict(dict)
+    repeated: dict[str, set[int]] = defaultdict(set)
     for row in stored:
-        _, cells = rows[row["model"]].setdefault(_second(row["time"]), (row["revision"], {}))
-        cells[row["column_group"], row["tag"]] = row["value"]
+        model, label, column = row["model"], _second(row["time"]), (row["column_group"], row["tag"])
+        _, cells = rows[model].setdefault(label, (row["revision"], {}))
+        if column in cells:
+            repeated[model].add(label)
+        cells[column] = row["value"]
     for name, each in facts.items():
         each.excepted, each.parked, each.settled, each.rows = slots[name], windows[name], tasks[name], rows[name]
+        each.repeated = sorted(repeated[name])
     return facts
+
+
+def beginning_at(facts: Mapping[str, Facts], begins: Mapping[str, int]) -> Mapping[str, Facts]:
+    """Return facts of models that begin when they should, even if the ledger has them begin later by now."""
+    return {name: replace(each, since=min(each.since, begins.get(name, each.since))) for name, each in facts.items()}
+
+
+async def read_beginnings(url: str, horizon: timedelta, slot: timedelta) -> Mapping[str, int]:
+    """Return when the models begin that the ledger knows: no later than the horizon before now, in whole slots."""
+    connection = await asyncpg.connect(url, timeout=30)
+    try:
+        known = await connection.fetch(f"SELECT model, since FROM v_models WHERE {_THESE}", None)
+    finally:
+        await connection.close()
+    latest = floor_to_slot(datetime.now(UTC) - horizon, slot)
+    return {row["model"]: _second(min(row["since"], latest)) for row in known}
 
 
 def missing(facts: Mapping[str, Facts], until: int) -> int:

@@ -5,6 +5,7 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 LOOPBACK = "127.0.0.1"
@@ -12,6 +13,14 @@ _CHUNK = 65_536
 #: What a lost packet costs a connection over a proxy, in seconds; some are lost so often that the connection breaks.
 _RETRANSMISSION = 0.3
 _BROKEN = 0.1
+
+
+class Links(StrEnum):
+    """How the parties reach each other."""
+
+    NAMESPACES = "network namespaces"
+    PROXIES = "proxies"
+    NONE = "nothing between them"  #: so that no link can be cut, and nothing but the parties takes CPU
 
 
 class Link(NamedTuple):
@@ -61,7 +70,8 @@ class Network(Protocol):
 class Proxies:
     """A network on the loopback address, with a TCP proxy for each link: needs no privileges.
 
-    A cut holds back what is sent, as TCP does until it gives up, and delivers it when the link is sound again.
+    A cut holds back what is sent, as TCP does until it gives up, and delivers it when the link is sound again. Other
+    links than those are direct.
     """
 
     def __init__(self, ports: Mapping[str, int], links: Mapping[Link, int], chance: random.Random) -> None:
@@ -79,7 +89,7 @@ class Proxies:
         return LOOPBACK, self._ports[server]
 
     def reaches_at(self, link: Link) -> tuple[str, int]:
-        return LOOPBACK, self._links[link]
+        return LOOPBACK, self._links.get(link, self._ports[link.server])
 
     def put(self, link: Link, condition: Condition) -> None:
         self._conditions[link] = condition

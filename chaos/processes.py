@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 ENDS_WITHIN_S = 60.0
 _RESTART_S = 0.5
 _GRACE_EXCEEDED = '"event":"stop.grace_exceeded"'
-_END_OF_LOG = 2000  #: bytes
+_END_OF_LOG = 2000  #: characters
 
 
 def environment() -> dict[str, str]:
@@ -77,7 +77,9 @@ class Party:
                 if self._wanted and self._process is not None and self._process.returncode is not None:
                     if self._process.returncode not in self.ends:
                         code = self._process.returncode
-                        self.complaints.append(f"{self.name} ended by itself with {code}, after: {self._end_of_log()}")
+                        self.complaints.append(
+                            f"{self.name} ended by itself with {code}, after: {self._own_log()[-_END_OF_LOG:]}"
+                        )
                     await self._start()
 
     def send(self, order: Mapping[str, Any]) -> None:
@@ -106,8 +108,13 @@ class Party:
             code = await self._end(self._process, signal.SIGTERM)
             if code is None:
                 self.complaints.append(f"{self.name} did not end within {ENDS_WITHIN_S:.0f} s of SIGTERM")
-            elif code and (begun or code != -signal.SIGTERM) and _GRACE_EXCEEDED not in self._end_of_log():
+            elif code and (begun or code != -signal.SIGTERM) and _GRACE_EXCEEDED not in self._own_log():
                 self.complaints.append(f"{self.name} ended with {code} after SIGTERM")
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it runs."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     def freeze(self) -> None:
         """Stop it and all its children, as a machine does that is suspended."""
@@ -123,10 +130,9 @@ class Party:
         if self._output is not None:
             self._output.close()
 
-    def _end_of_log(self) -> str:
-        """Return the end of what its present process has logged."""
-        log = self.log.read_bytes()[self._logged :]
-        return log[-_END_OF_LOG:].decode(errors="replace")
+    def _own_log(self) -> str:
+        """Return what its present process has logged."""
+        return self.log.read_bytes()[self._logged :].decode(errors="replace")
 
     def _each(self, act: Callable[[psutil.Process], None]) -> None:
         if self._process is None or self._process.returncode is not None:

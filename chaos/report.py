@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from benchmarks.report import machine
 from chaos.campaign import Outcome
+from chaos.network import Links
 from chaos.world import Size
 
-TITLE = "Chaos campaign"
 _SHOWN = 40
 _HOW_TO_READ = """
 `make chaos` runs it again, for `MINUTES` and from a `SEED`, and `python -m chaos --write` writes this section. While it
@@ -18,43 +18,49 @@ stored value again from a formula of its own (`chaos/judge.py` defines lost, dou
 """
 
 
+def title(size: Size) -> str:
+    """Return the title of the section of the page of results."""
+    return f"Chaos campaign, {size.models} models, {size.queue} as the queue"
+
+
 def summary(outcome: Outcome) -> str:
     """Return the figures, and the first of the faults."""
     verdict, faults = outcome.verdict, outcome.faults()
     lines = [
         ", ".join(f"{count} {action}" for action, count in sorted(outcome.steps.items())),
         f"{verdict.slots} slots, {verdict.rows} rows and {verdict.values} values in {outcome.revisions} revisions",
-        f"caught up after {_seconds(outcome.recovered_after)}, and then {outcome.state}",
+        f"caught up after {seconds(outcome.recovered_after)}, and then {outcome.state}",
         f"{len(verdict.lost)} lost, {len(verdict.doubled)} doubled, {len(verdict.wrong)} wrong",
         *faults[:_SHOWN],
     ]
     return "\n".join(lines if len(faults) <= _SHOWN else [*lines, f"and {len(faults) - _SHOWN} more"])
 
 
-def section(outcome: Outcome, size: Size, *, namespaces: bool) -> str:
+def section(outcome: Outcome, size: Size, *, over: Links) -> str:
     """Return the section of the page of results."""
     verdict = outcome.verdict
-    links = "network namespaces" if namespaces else "proxies"
     head = (
         f"{datetime.now(UTC):%Y-%m-%d}, on {machine()}; seed {outcome.seed}, {outcome.seconds / 60:g} minutes; "
-        f"{size.schedulers} schedulers, {size.executors} executors, {size.models} models in slots of "
-        f"{size.slot.total_seconds():g} s; links through {links}."
+        f"{size.schedulers} schedulers, {size.executors} executors, slots of {size.slot.total_seconds():g} s; "
+        f"links through {over}."
     )
     rows = [
         *sorted(outcome.steps.items()),
         ("due slots", verdict.slots),
         ("rows, each value computed again", f"{verdict.rows} ({verdict.values} values)"),
-        ("time to catch up", _seconds(outcome.recovered_after)),
+        ("time to catch up", seconds(outcome.recovered_after)),
         ("lost", f"**{len(verdict.lost)}**"),
         ("doubled", f"**{len(verdict.doubled)}**"),
         ("wrong", f"**{len(verdict.wrong)}**"),
     ]
-    return f"{head}\n\n{_table(rows)}\n{_HOW_TO_READ}"
+    return f"{head}\n\n{table(rows)}\n{_HOW_TO_READ}"
 
 
-def _table(rows: Sequence[tuple[str, object]]) -> str:
+def table(rows: Sequence[tuple[str, object]]) -> str:
+    """Return a table of two columns."""
     return "\n".join(["| what | figure |", "| --- | --- |", *(f"| {what} | {figure} |" for what, figure in rows)])
 
 
-def _seconds(value: float | None) -> str:
+def seconds(value: float | None) -> str:
+    """Return a time to catch up."""
     return "too long a time" if value is None else f"{value:.0f} s"

@@ -7,8 +7,8 @@ import random
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from typing import Any
 import asyncpg
 
 from chaos.formulas import PROJECT
+from chaos.judge import read_beginnings
 from chaos.namespaces import open_namespaces
-from chaos.network import Link, Network, open_proxies
+from chaos.network import Link, Links, Network, open_proxies
 from chaos.plan import Shape
 from chaos.plant import KIND
 from chaos.processes import Party, environment
@@ -30,6 +31,9 @@ DELAY = timedelta(seconds=2)
 LEASE_S = 4
 _FIRST_REVISION = 1764547200000
 _PARTITIONS = 4
+#: Slots that divide a day, and live tasks a second for which two cores suffice, with half of them left for faults.
+_SLOTS = tuple(timedelta(seconds=seconds) for seconds in (10, 20, 30, 60, 120, 180, 300, 600))
+_LIVE_PER_S = 20.0
 _STARTS_WITHIN_S = 120.0
 #: Exit codes that PostgreSQL may have when it is started before all children of a killed one have ended.
 _POSTGRES_ENDS = {1: "shared memory is still in use"}
@@ -45,11 +49,22 @@ class Size:
     horizon: timedelta = timedelta(minutes=4)
     slot: timedelta = timedelta(seconds=10)
     queue: str = "eventhub"  #: or postgres
+    concurrency: int = 4  #: of an executor
+    slowest_s: float = 2.0  #: longest time of a prediction
+    max_window: timedelta = timedelta(minutes=2)
 
     @property
     def systems(self) -> Sequence[str]:
         """Return the systems that Latigo depends on."""
         return (POSTGRES, HUB, GORDO) if self.queue == "eventhub" else (POSTGRES, GORDO)
+
+    def fitting(self) -> "Size":
+        """Return the same size with slots, concurrency and predictions that so many models need on two cores."""
+        slot = next((slot for slot in _SLOTS if self.models <= _LIVE_PER_S * slot.total_seconds()), _SLOTS[-1])
+        if slot <= self.slot:
+            return self
+        horizon, max_window = max(self.horizon, 4 * slot), max(self.max_window, 6 * slot)
+        return replace(self, slot=slot, horizon=horizon, max_window=max_window, concurrency=16, slowest_s=0.1)
 
 
 @dataclass
@@ -62,6 +77,7 @@ class World:
     shape: Shape
     parties: Mapping[str, Party] = field(default_factory=dict)
     revisions: list[str] = field(default_factory=lambda: [str(_FIRST_REVISION)])
+    begins: dict[str, int] = field(default_factory=dict)  #: when each model begins, as it was when it was first seen
 
     @property
     def ledger_url(self) -> str:
@@ -86,15 +102,18 @@ class World:
         return path
 
     def _settings(self, party: str, ledger_url: str) -> Mapping[str, Any]:
+        reaches = party in (*self.shape.schedulers, *self.shape.executors)
         at = {
-            system: "{}:{}".format(*self.network.reaches_at(Link(party, system)))
-            if Link(party, system) in self.shape.links
-            else "127.0.0.1:1"
+            system: "{}:{}".format(*self.network.reaches_at(Link(party, system))) if reaches else "127.0.0.1:1"
             for system in self.size.systems
         }
-        slot_s = int(self.size.slot.total_seconds())
+        slot_s, window_s = (int(length.total_seconds()) for length in (self.size.slot, self.size.max_window))
         return {
-            "schedule": {"interval": f"{slot_s}s", "delay": f"{int(DELAY.total_seconds())}s", "max_window": "2m"},
+            "schedule": {
+                "interval": f"{slot_s}s",
+                "delay": f"{int(DELAY.total_seconds())}s",
+                "max_window": f"{window_s}s",
+            },
             "backfill": {"horizon": f"{int(self.size.horizon.total_seconds())}s"},
             "planner": {"lease": f"{LEASE_S}s", "renew": "1s"},
             "ledger": {
@@ -117,7 +136,7 @@ class World:
             "sensors": {"kind": KIND},
             "predictions": [{"kind": "postgres", "write_timeout": "10s"}],
             "executor": {
-                "concurrency": 4,
+                "concurrency": self.size.concurrency,
                 "lease": f"{LEASE_S}s",
                 "renew": "1s",
                 "grace": "5s",
@@ -143,16 +162,17 @@ def _event_hub(address: str) -> Mapping[str, Any]:
 
 
 @asynccontextmanager
-async def open_world(folder: Path, size: Size, seed: int, *, namespaces: bool = False) -> AsyncIterator[World]:
+async def open_world(folder: Path, size: Size, seed: int, *, over: Links = Links.PROXIES) -> AsyncIterator[World]:
     """Start everything; end it all at the end."""
     schedulers = [f"scheduler-{number}" for number in range(1, size.schedulers + 1)]
     executors = [f"executor-{number}" for number in range(1, size.executors + 1)]
     links = [Link(client, server) for client in (*schedulers, *executors) for server in size.systems]
+    links = [] if over is Links.NONE else links
     shape = Shape(schedulers, executors, size.systems, links, LEASE_S)
     chance = random.Random(seed)
     async with AsyncExitStack() as opened:
         network: Network
-        if namespaces:
+        if over is Links.NAMESPACES:
             network = await opened.enter_async_context(open_namespaces(shape.parties, chance))
         else:
             network = await opened.enter_async_context(open_proxies(size.systems, links, chance))
@@ -167,11 +187,21 @@ async def open_world(folder: Path, size: Size, seed: int, *, namespaces: bool = 
                 await _until_ready(world.ledger_url)
         async with asyncio.TaskGroup() as group:
             watching = [group.create_task(party.watch()) for party in world.parties.values()]
+            watching.append(group.create_task(_note_beginnings(world)))
             try:
                 yield world
             finally:
                 for task in watching:
                     task.cancel()
+
+
+async def _note_beginnings(world: World) -> None:
+    """Note when the models begin, as soon as the ledger knows them; until it knows all."""
+    while len(world.begins) < world.size.models:
+        with suppress(OSError, asyncpg.PostgresError, TimeoutError):  # it is killed as well
+            begins = await read_beginnings(world.ledger_url, world.size.horizon, world.size.slot)
+            world.begins = {**begins, **world.begins}
+        await asyncio.sleep(0.5)
 
 
 def _party(world: World, name: str, seed: int) -> Party:
@@ -201,7 +231,8 @@ def _python(module: str, *arguments: str) -> Sequence[str]:
 def _gordo(world: World, seed: int) -> Sequence[str]:
     host, port = world.network.listens_at(GORDO)
     revisions = [option for revision in world.revisions for option in ("--revision", revision)]
-    options = ("--host", host, "--port", str(port), "--models", str(world.size.models), "--seed", str(seed))
+    size = (("--models", str(world.size.models)), ("--slowest", str(world.size.slowest_s)), ("--seed", str(seed)))
+    options = ("--host", host, "--port", str(port), *(part for option in size for part in option))
     return _python("chaos.gordo_program", *options, *revisions)
 
 

@@ -1,11 +1,12 @@
 """Fixtures that any test may use."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from latigo.runtime.collector import collector_paused
 from latigo.runtime.redaction import know
 from tests.support.influxd import influx_database, influx_server, influx_servers
 from tests.support.ledgers import ledger_template, ledger_url, ledgers
@@ -31,6 +32,13 @@ def no_known_secrets() -> Iterator[None]:
     know(())
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without the collector of cyclic garbage: what is made then stays."""
+    with collector_paused():
+        return (yield)
+
+
 # How long an example takes says more of the machine than of the code. All else stays as it is, here or in CI.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
@@ -38,3 +46,5 @@ settings.load_profile("unhurried")
 # A shell that starts tests in the background has SIGINT ignored, and what they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# As Ctrl-C does: fixtures end what they have started, and remove what fills the memory.
+signal.signal(signal.SIGTERM, signal.default_int_handler)

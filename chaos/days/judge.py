@@ -6,7 +6,7 @@ It reads the public views, and computes every prediction again from `chaos.formu
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -74,6 +74,7 @@ def judge(
     works: Callable[[str, datetime], bool],
     known: Callable[[str], datetime],
     until: datetime | None = None,
+    revision: Callable[[str, datetime], str] = lambda _project, _moment: "0",
 ) -> Verdict:
     """Judge every slot that was due at a time; later ones only if they are covered.
 
@@ -85,6 +86,7 @@ def judge(
         works: whether a project can be predicted at a moment.
         known: when a model was first listed.
         until: that time; the last of the moments unless it is given.
+        revision: the oldest one that may predict a project at a moment.
     """
     count, fewest, wrong = 0, 0, []
     for project, served in models.items():
@@ -108,9 +110,14 @@ def judge(
                 count += 1
                 if not is_covered:
                     wrong.append(f"{model.name} {slot}: has readings and is not covered")
-                wrong += wrong_rows(model, slot, found.rows)
+                wrong += wrong_rows(model, slot, found.rows, revision(project, moment))
             fewest += fewest_calls(possible)
     return Verdict(count, fewest, wrong)
+
+
+def beginning_at(found: Found, begins: Mapping[str, datetime]) -> Found:
+    """Return the same, where no model begins later than it did: what it began with is not to be lost."""
+    return replace(found, since={name: min(since, begins.get(name, since)) for name, since in found.since.items()})
 
 
 def _slots(since: datetime, until: datetime) -> Iterator[datetime]:
@@ -153,14 +160,18 @@ def fewest_calls(becoming_possible: Mapping[datetime, Sequence[datetime]]) -> in
     return calls
 
 
-def wrong_rows(model: ModelDefinition, slot: datetime, rows: Mapping[tuple[str, datetime], Row]) -> Iterator[str]:
-    """Describe the rows of a slot that are not as they have to be."""
+def wrong_rows(
+    model: ModelDefinition, slot: datetime, rows: Mapping[tuple[str, datetime], Row], oldest: str = "0"
+) -> Iterator[str]:
+    """Describe the rows of a slot that are not as they have to be; no revision may be older than ``oldest``."""
     for label in labels_of(slot):
         row = rows.get((model.name, label))
         if row is None:
             yield f"{model.name} {label}: no row"
         elif row.outputs.keys() != set(model.tags):
             yield f"{model.name} {label}: {sorted(row.outputs)}"
+        elif int(row.revision) < int(oldest):
+            yield f"{model.name} {label}: of revision {row.revision}, long after {oldest} was released"
         else:
             wanted = expected(model.tags, row.revision, label)
             if any(not math.isclose(row.outputs[tag], wanted[tag], rel_tol=_TOLERANCE) for tag in model.tags):

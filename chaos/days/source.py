@@ -44,7 +44,7 @@ class ArrivingSensors:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.fates: list[Fate] = []
-        self.away = False
+        self.down = False
         self.absences: Sequence[Window] = ()
 
     async def ping(self) -> str:
@@ -71,7 +71,7 @@ class ArrivingSensors:
         return {tag: Point(int(each.times[-1]), float(each.values[-1])) for tag, each in series.items() if len(each)}
 
     def _require_there(self) -> None:
-        if self.away or any(absence.start <= self._clock.now() < absence.end for absence in self.absences):
+        if self.down or any(absence.start <= self._clock.now() < absence.end for absence in self.absences):
             raise Unavailable("nothing answers", downstream=self.downstream)
 
     def _series(self, tag: str, start: datetime, end: datetime) -> Series:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from chaos.days.gordo import NEWER, definitions
+from chaos.days.gordo import NEWER, REVISION, definitions
 from chaos.days.judge import DELAY
 from chaos.days.pace import Piece
 from chaos.days.source import Fate
@@ -18,9 +18,11 @@ _HOUR = timedelta(hours=1)
 _LATE_BY = timedelta(hours=2, minutes=20)
 #: Of twenty tags, one is late.
 _ONE_IN = 20
-_AWAY_FOR = timedelta(days=8)
+#: After a release, for every process to have read the models and to have ended what it had begun.
+_TAKES_OVER = timedelta(hours=2)
+_DOWN_FOR = timedelta(days=8)
 #: How much faster than a day those eight pass, in which one part of the whole is unavailable.
-_SPEED_AWAY = 12_000.0
+_SPEED_DOWN = 12_000.0
 #: Once it is over, the clock is slow: on a busy machine, what is due would leave no room for what is late.
 _AFTERWARDS = Piece(timedelta(days=1), 60.0)
 
@@ -74,6 +76,11 @@ class Timetable:
         """Return whether a project can be predicted at a moment."""
         return not any(absence.hits(project, moment) for absence in self.absences)
 
+    def oldest_revision(self, project: str, moment: datetime) -> str:
+        """Return the oldest revision that may predict a project at a moment: one that was replaced long ago may not."""
+        released = [each for each in self.releases if each.project == project and each.at + _TAKES_OVER <= moment]
+        return max((each.revision for each in released), key=int, default=REVISION)
+
 
 def a_day(speed: float, models: int, new_models: int) -> Timetable:
     """A day on which much goes wrong, in four projects with so many models each.
@@ -109,18 +116,18 @@ def a_day(speed: float, models: int, new_models: int) -> Timetable:
 
 def eight_days_without(part: Part, speed: float, models: int) -> Timetable:
     """Two hours with everything, eight days without a part of it, and four hours to recover; in two projects."""
-    away = Window(BEGIN + 2 * _HOUR, BEGIN + 2 * _HOUR + _AWAY_FOR)
+    down = Window(BEGIN + 2 * _HOUR, BEGIN + 2 * _HOUR + _DOWN_FOR)
     return Timetable(
         name=f"8 days without {part}",
         pieces=[
             Piece(2 * _HOUR, speed),
-            Piece(_AWAY_FOR, max(speed, _SPEED_AWAY)),
+            Piece(_DOWN_FOR, max(speed, _SPEED_DOWN)),
             Piece(4 * _HOUR, speed),
             _AFTERWARDS,
         ],
         projects={f"plant-{number}": definitions(models * number, models) for number in range(2)},
-        end=away.end + 4 * _HOUR,
-        absences=[Absence(part, away)],
+        end=down.end + 4 * _HOUR,
+        absences=[Absence(part, down)],
     )
 
 

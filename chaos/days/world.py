@@ -18,7 +18,7 @@ from typing import Any
 import asyncpg
 
 from chaos.days.gordo import REVISION, CountedPredictions
-from chaos.days.judge import DELAY, SLOT, Verdict, judge, read_found
+from chaos.days.judge import DELAY, SLOT, Verdict, beginning_at, judge, read_found
 from chaos.days.pace import Pace
 from chaos.days.source import KIND, write_day
 from chaos.days.timetable import BEGIN, Absence, Part, Release, Timetable
@@ -72,6 +72,7 @@ class _World:
     predictions: CountedPredictions
     parties: Mapping[str, Party]
     troubles: dict[Absence, AsyncExitStack] = field(default_factory=dict)
+    begins: Mapping[str, datetime] = field(default_factory=dict)  #: of the models of the beginning
 
     def of(self, role: str) -> Sequence[Party]:
         return [party for name, party in self.parties.items() if name.startswith(role)]
@@ -142,7 +143,8 @@ async def _release(world: _World, release: Release) -> None:
 async def _knows_models(world: _World) -> bool:
     wanted = sum(len(models) for models in world.timetable.projects.values())
     async with _connected(world) as connection:
-        return bool(await connection.fetchval("SELECT count(*) FROM v_models") >= wanted)
+        world.begins = (await read_found(connection)).since
+    return len(world.begins) >= wanted
 
 
 async def _unlisted(world: _World) -> Sequence[str]:
@@ -160,13 +162,20 @@ async def _is_done(world: _World) -> bool:
 async def _judge(world: _World) -> Verdict:
     timetable = world.timetable
     async with _connected(world) as connection:
-        found = await read_found(connection)
+        found = beginning_at(await read_found(connection), world.begins)
     end = world.pace.at(time.time()) + SLOT
     moments = [BEGIN - SLOT + number * _MOMENTS for number in range((end - BEGIN + 2 * SLOT) // _MOMENTS)]
     models = {name: project.revisions[project.latest].values() for name, project in world.gordo.projects.items()}
     # A model is first listed when it has been so for its horizon of one slot.
     return judge(
-        models, found, timetable.fates, moments, timetable.works, lambda name: found.since[name] + SLOT, timetable.end
+        models,
+        found,
+        timetable.fates,
+        moments,
+        timetable.works,
+        lambda name: found.since[name] + SLOT,
+        timetable.end,
+        timetable.oldest_revision,
     )
 
 

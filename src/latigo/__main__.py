@@ -4,6 +4,7 @@ What is imported before the signals are handled is imported within the first mil
 may be asked to stop already. So there is next to nothing here.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ _INTERRUPTED = 130  #: as shells report a Ctrl-C
 
 def run() -> None:
     """Run the ``latigo`` program."""
+    # Until the event loop runs: what is imported stays, and the collector would walk all of it again and again.
+    gc.disable()
     if sys.argv[1:2] and sys.argv[1] in _SERVICES:
         # Until the service handles signals itself: nothing has begun that would have to be finished.
         for early in (signal.SIGTERM, signal.SIGINT):

@@ -8,8 +8,6 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
-import structlog
-
 from latigo import __version__
 from latigo.domain.errors import Unavailable
 from latigo.ledger.bad_readings import BadReadingReports, keep_bad_readings
@@ -25,6 +23,7 @@ from latigo.reports.status import read_status
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.heartbeat import Heartbeat
 from latigo.runtime.lifecycle import Role, pause, run_until_stopped, unless_stopped
+from latigo.runtime.log import get_logger
 from latigo.runtime.metrics import metrics_of, new_registry
 from latigo.runtime.redaction import know
 from latigo.runtime.service_manager import ServiceManager
@@ -39,21 +38,14 @@ from latigo.web.probes import Probes
 from latigo.web.protocols import MetricsSource
 from latigo.web.server import ServerAddress, run_server
 from latigo.wiring.executor_processes import ExecutorProcesses
+from latigo.wiring.ledger import open_ledger
 from latigo.wiring.readiness import Readiness
-from latigo.wiring.resources import (
-    Queue,
-    Resources,
-    open_ledger,
-    open_queue,
-    open_resources_on,
-    process_id,
-    with_queue,
-)
+from latigo.wiring.resources import Queue, Resources, open_queue, open_resources_on, process_id, with_queue
 from latigo.wiring.role_names import RoleName
 from latigo.wiring.roles import create_executor, open_scheduler
 
 T = TypeVar("T")
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 #: Between two attempts to open what is unavailable at start.
 OPEN_INTERVAL = timedelta(seconds=2)

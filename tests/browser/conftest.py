@@ -1,4 +1,4 @@
-"""A browser, and the two plants that its tests look at: one that runs, and a large one that stands still."""
+"""A browser, and the plants that its tests look at, started once: one that runs, and others that stand still."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from tests.support.populated import Populated, populated_plant
 from tests.support.process import environment
 from tests.support.waiting import wait_until
 
-LARGE = 9000
+LARGE, SMALL = 9000, 20
 
 
 class Demo(NamedTuple):
@@ -44,9 +44,10 @@ def wait_for_predictions(url: str, began: float) -> float:
     return time.monotonic() - began
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+@pytest.fixture(scope="package")
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
     """The system's browser."""
+    request.getfixturevalue("ledger_template")  # runs a loop in this thread, where playwright has one from here on
     with open_browser() as opened:
         yield opened
 
@@ -65,14 +66,21 @@ def visit(browser: Browser) -> Iterator[Callable[[str], Visitor]]:
         visitor.leave()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def large(postgres_server: str, ledger_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Populated]:
     """9000 models in ten projects, and some with names that mean harm."""
     with populated_plant(postgres_server, ledger_template, tmp_path_factory.mktemp("large"), LARGE) as plant:
         yield plant
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
+def small(postgres_server: str, ledger_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Populated]:
+    """Twenty models in ten projects, and the names that mean harm."""
+    with populated_plant(postgres_server, ledger_template, tmp_path_factory.mktemp("small"), SMALL) as plant:
+        yield plant
+
+
+@pytest.fixture(scope="package")
 def empty(postgres_server: str, ledger_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Populated]:
     """A service that knows no model."""
     with populated_plant(postgres_server, ledger_template, tmp_path_factory.mktemp("empty"), 0) as plant:

@@ -64,7 +64,7 @@ def test_a_group_is_released_against_its_preview_after_a_wrong_token(visit: Visi
     expect(dialog).to_contain_text("3 windows released.")
     dialog.get_by_role("button", name="Close").last.click()
     expect(group).to_have_count(0)
-    visitor.go(page, "/settings")
+    visitor.go(page, "/settings?tab=actions")
     expect(page.locator("main")).to_contain_text("the network is back")
 
 
@@ -90,6 +90,7 @@ def test_a_backfill_is_started_paused_and_cancelled_by_keyboard(visit: Visit, pl
     page.keyboard.press("Enter")
 
     expect(page).to_have_url(re.compile(r"/backfills/\d+"))
+    expect(page.locator(".request")).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
     for verb, confirm, state in (("Pause", "Pause", "paused"), ("Cancel", "Cancel the backfill", "cancelled")):
         page.get_by_role("button", name=f"{verb}\N{HORIZONTAL ELLIPSIS}").press("Enter")
@@ -187,7 +188,7 @@ def test_a_block_of_the_heat_map_is_chosen_by_keys_and_a_large_one_has_its_numbe
     expect(dialog.get_by_role("status")).to_contain_text(f"of {number[1]} models")
 
 
-def test_what_is_released_one_by_one_says_how_far_it_came(visit: Visit, plant: Populated) -> None:
+def test_several_models_are_released_together_or_not_at_all(visit: Visit, plant: Populated) -> None:
     visitor = visit(plant.url)
     visitor.offline = True
     page = visitor.page("/models?project=plant-4&order=name&range=24h")
@@ -199,13 +200,72 @@ def test_what_is_released_one_by_one_says_how_far_it_came(visit: Visit, plant: P
     sign_in(page)
     dialog = opened(page, "Release: 2 models?")
     expect(dialog).to_contain_text("2 models. Tried again: 2 parked windows")
-    expect(dialog.locator("code")).to_contain_text("latigo retry --model plant-4/unit-0014-compressor")
+    expect(dialog).to_contain_text("Only slots from")
+    expect(dialog.locator("code")).to_contain_text(
+        re.compile(r"^latigo retry plant-4/\S+ plant-4/\S+ --from \S+ --to \S+$")
+    )
 
     plant.run(
         "UPDATE parked SET reason = 'too_large' WHERE model_id = (SELECT id FROM model WHERE name LIKE 'unit-0014%')"
     )
     dialog.get_by_role("button", name="Release").click()
-    expect(dialog.get_by_role("alert")).to_contain_text("1 model released, and then stopped: the selection has changed")
-    expect(dialog).to_contain_text("1 model. Tried again: 1 parked window")
+    expect(dialog.get_by_role("alert")).to_contain_text("Nothing was done: the selection has changed")
+    expect(dialog).to_contain_text("2 models. Tried again: 2 parked windows")
     dialog.get_by_role("button", name="Release").click()
-    expect(dialog.get_by_role("status")).to_contain_text("1 window released.")
+    expect(dialog.get_by_role("status")).to_contain_text("2 windows released.")
+
+
+def test_rows_of_the_table_are_selected_by_keys_and_acted_on_as_they_were(visit: Visit, plant: Populated) -> None:
+    for unit in ("0005", "0015"):
+        plant.run(_PARK.format("write_refused", unit))
+    visitor = visit(plant.url)
+    visitor.offline = True
+    page = visitor.page("/models?view=table&project=plant-5&range=24h")
+    rows = page.locator("tbody tr")
+    expect(rows.first).to_contain_text("write refused")  # the cause
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("X")
+    bar = page.get_by_role("group", name="Selected rows")
+    expect(bar).to_contain_text("3 models selected")
+    expect(page.get_by_role("checkbox", checked=True)).to_have_count(3)
+    page.keyboard.press("x")
+    expect(bar).to_contain_text("2 models selected")
+    names = bar.locator(".name").evaluate_all("(all) => all.map((one) => one.title)")
+
+    page.get_by_label("Search among the models").fill("unit-0115")
+    expect(rows).to_have_count(1)
+    expect(bar).to_contain_text("2 not in the list that is shown")
+    bar.get_by_role("button", name="Release").click()
+    sign_in(page)
+    dialog = opened(page, "Release: 2 models?")
+    expect(dialog).to_contain_text("2 models. Tried again: 2 parked windows")
+    expect(dialog.locator("code")).to_have_text(f"latigo retry {names[0]} {names[1]}")
+    plant.run(_PARK.format("crashed", "0005"))
+    dialog.get_by_role("button", name="Release").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("windows 2, now 3")
+    dialog.get_by_label("Why").fill("the disk has room again")
+    expect(dialog.locator("code")).to_contain_text("--note 'the disk has room again'")
+    dialog.get_by_role("button", name="Release").click()
+    expect(dialog.get_by_role("status")).to_contain_text("3 windows released.")
+    page.keyboard.press("Escape")
+    bar.get_by_role("button", name="Clear").click()
+    expect(bar).to_have_count(0)
+    visitor.go(page, "/settings?tab=actions")
+    expect(page.locator("main")).to_contain_text("the disk has room again")
+
+
+def test_a_click_with_shift_selects_a_range_and_the_heading_all(visit: Visit, plant: Populated) -> None:
+    page = visit(plant.url).page("/models?view=table&project=plant-6", width=NARROW)
+    boxes = page.locator("tbody").get_by_role("checkbox")
+    boxes.nth(1).click()
+    boxes.nth(4).click(modifiers=["Shift"])
+    bar = page.get_by_role("group", name="Selected rows")
+    expect(bar).to_contain_text("4 models selected")
+    boxes.nth(2).click()
+    expect(bar).to_contain_text("3 models selected")
+    expect(boxes.nth(2)).to_have_attribute("aria-checked", "false")
+    page.keyboard.press("Escape")
+    expect(bar).to_have_count(0)

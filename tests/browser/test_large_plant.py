@@ -1,29 +1,16 @@
 """The pages of a plant of 9000 models, which stands still: what is shown, how soon, and by which keys."""
 
 import re
-import time
 from collections.abc import Callable
-from statistics import median
+from itertools import pairwise
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import NARROW, WIDE, Visitor, eventually_true, settled, text_of
+from tests.support.browser import Visitor, eventually_true, settled, text_of
 from tests.support.populated import HOSTILE, Populated
 
 Visit = Callable[[str], Visitor]
-SCREENS = (
-    "/",
-    "/models",
-    "/models?view=table",
-    "/models/plant-1/unit-0001-turbine?range=7d",
-    "/anomalies",
-    "/failures",
-    "/backfills",
-    "/queue",
-    "/settings",
-)
-LOOKS = [(width, scheme) for width in (WIDE, NARROW) for scheme in ("light", "dark")]
+TILE = 128  #: rows that are painted at once
 _WIDER_THAN_THE_WINDOW = "document.documentElement.scrollWidth - window.innerWidth"
 _FOLLOW = """(path) => {
   const link = document.createElement("a");
@@ -32,11 +19,6 @@ _FOLLOW = """(path) => {
   link.click();
   link.remove();
 }"""
-_STATUS_MS = """async () => {
-  const began = performance.now();
-  await (await fetch("api/v1/status")).arrayBuffer();
-  return performance.now() - began;
-}"""
 _OF_30_SECONDS = """async () => {
   const time = await import(document.documentElement.dataset.static + "time.js");
   time.chooseZone("utc");
@@ -44,56 +26,11 @@ _OF_30_SECONDS = """async () => {
   return [time.slot(at, at + 30e3), time.when(at + 30e3, true), time.when(at, true), time.fixed(at, at + 30e3)];
 }"""
 _DASH = "\N{EN DASH}"
-_WITHOUT_NAME = """() => [...document.querySelectorAll(
-  "a, button, input, select, summary, [tabindex], [role=img]"
-)].filter((node) => {
-  if (!node.offsetParent && getComputedStyle(node).position !== "fixed") return false;
-  if (node.matches("main")) return false;
-  const labelled = node.getAttribute("aria-label") || node.title || node.textContent.trim()
-    || node.closest("label")?.textContent.trim();
-  return !labelled;
-}).map((node) => node.outerHTML.slice(0, 120))"""
-_FAINT = """() => {
-  const channels = (colour) => (colour.match(/[\\d.]+/g) || []).map(Number);
-  const light = (colour) => channels(colour).slice(0, 3).map((value) => value / 255)
-    .map((value) => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, value, at) => sum + value * [0.2126, 0.7152, 0.0722][at], 0);
-  const behind = (node) => {
-    for (let up = node; up; up = up.parentElement) {
-      const colour = getComputedStyle(up).backgroundColor;
-      if (channels(colour)[3] !== 0) return colour;
-    }
-    return "rgb(255, 255, 255)";
-  };
-  const faint = [];
-  for (const node of document.querySelectorAll("body *")) {
-    const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.nodeValue.trim());
-    if (!own || !node.offsetParent || node.closest(".hidden, .skip, .stale")) continue;
-    const [a, b] = [light(getComputedStyle(node).color), light(behind(node))];
-    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (contrast < 4.5) faint.push(`${contrast.toFixed(2)} ${node.outerHTML.slice(0, 120)}`);
-  }
-  return faint;
-}"""
 
 
-@pytest.mark.parametrize(("width", "scheme"), LOOKS)
-def test_every_screen_fits_its_window_and_can_be_read(visit: Visit, large: Populated, width: int, scheme: str) -> None:
-    visitor = visit(large.url)
-    page = visitor.page(SCREENS[0], width=width, scheme=scheme)
-    wrong = {}
-    for path in SCREENS:
-        visitor.go(page, path)
-        expect(page.locator(".problem")).to_have_count(0)
-        found = {
-            "wide": page.evaluate(_WIDER_THAN_THE_WINDOW) > 0,
-            "nameless": page.evaluate(_WITHOUT_NAME),
-            "faint": page.evaluate(_FAINT),
-            "tab order": page.locator("[tabindex]:not([tabindex='0']):not([tabindex='-1'])").count(),
-            "no zone": "UTC" not in page.locator("header").inner_text(),
-        }
-        wrong[path] = {name: what for name, what in found.items() if what}
-    assert {path: what for path, what in wrong.items() if what} == {}
+def grid_is_there(page: Page) -> None:
+    """Wait for the heat map: a busy machine may need a second request for it."""
+    eventually_true(page, "() => window.latigoGrid && window.latigoGrid.shape")
 
 
 def test_what_is_wrong_stands_first_with_its_cause_and_a_way_on(visit: Visit, large: Populated) -> None:
@@ -197,6 +134,7 @@ def test_names_that_mean_harm_are_text(visit: Visit, large: Populated) -> None:
         assert page.locator("h1 b, h1 script").count() == 0
         assert page.evaluate(_WIDER_THAN_THE_WINDOW) <= 0
     visitor.go(page, "/models?project=hostile&zoom=16")
+    grid_is_there(page)
     page.locator(".grid").focus()
     for _ in HOSTILE:
         page.keyboard.press("ArrowDown")
@@ -210,6 +148,7 @@ def test_names_that_mean_harm_are_text(visit: Visit, large: Populated) -> None:
 
 def test_the_grid_is_walked_by_keys_and_opens_the_model_at_that_moment(visit: Visit, large: Populated) -> None:
     page = visit(large.url).page("/models?range=24h")
+    grid_is_there(page)
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowLeft")
@@ -257,6 +196,7 @@ def test_everything_is_reached_by_keys(visit: Visit, large: Populated) -> None:
 
 def test_times_name_their_zone_and_slots_have_both_ends(visit: Visit, large: Populated) -> None:
     page = visit(large.url).page("/models?range=24h&zone=plant", timezone_id="America/New_York")
+    grid_is_there(page)
     page.keyboard.press("ArrowDown")
     expect(page.locator("#detail")).to_contain_text(re.compile(rf"\d\d:\d\d{_DASH}\d\d:\d\d GMT\+5:30"))
     page.get_by_label("Time zone").select_option("local")
@@ -271,59 +211,32 @@ def test_times_name_their_zone_and_slots_have_both_ends(visit: Visit, large: Pop
     ]
 
 
-# --- Budgets ---------------------------------------------------------------------------------------------------------
+# --- The work of a step; benchmarks/pages.py measures what it takes ---------------------------------------------------
 
 
-def best_of(times: int, measured: Callable[[], float]) -> float:
-    """The least of several measurements: a busy machine only adds to them."""
-    return min(measured() for _ in range(times))
+def assert_work_of_scrolling_is_bounded(page: Page) -> None:
+    """Each cell is made to a pixel once, when its tile comes into sight, and never again while one scrolls."""
+    painted = """(steps) => {
+        latigoGrid.tiles.clear();
+        const before = latigoGrid.painted;
+        return Array.from({length: steps}, (_, step) => {
+            latigoGrid.node.scrollTop = step * 150;
+            latigoGrid.draw();
+            return (latigoGrid.painted - before) / latigoGrid.shape.columns;
+        });
+    }"""
+    rows = [0, *page.evaluate(painted, 100)]
+    steps = [after - before for before, after in pairwise(rows)]
+    assert steps[0] <= 3 * TILE  # what is in sight at first
+    assert max(steps[1:]) <= TILE
+    assert rows[-1] <= 100 * 150 / 3 + 5 * TILE + 10 * TILE  # what has been passed, and a part of a tile a project
 
 
-def test_the_overview_answers_in_time(large: Populated, visit: Visit) -> None:
-    page = visit(large.url).page("/")
-    page.keyboard.press("p")
-
-    def milliseconds() -> float:
-        page.evaluate("new Promise((done) => setTimeout(done, 5100))")  # answers are shared for five seconds
-        return float(page.evaluate(_STATUS_MS))
-
-    assert best_of(3, milliseconds) <= 300
-
-
-def test_the_grid_of_a_week_is_ready_and_scrolls_in_time(large: Populated, visit: Visit) -> None:
-    visitor = visit(large.url)
-    page = visitor.page("/models?range=7d")
-
-    def ready() -> float:
-        began = time.perf_counter()
-        page.goto(f"{large.url}/models?range=7d")
-        eventually_true(
-            page, "() => window.latigoGrid && window.latigoGrid.shape && window.latigoGrid.shape.rows >= 9000"
-        )
-        return time.perf_counter() - began
-
-    assert best_of(3, ready) <= 1.5
+def test_a_step_of_the_grid_of_a_week_is_little_work(large: Populated, visit: Visit) -> None:
+    page = visit(large.url).page("/models?range=7d")
+    eventually_true(page, "() => window.latigoGrid && window.latigoGrid.shape && window.latigoGrid.shape.rows >= 9000")
     page.get_by_role("button", name="3 px").click()
     eventually_true(page, "() => window.latigoGrid.each === 3")
-    steps = page.evaluate(
-        """() => Array.from({length: 100}, (_, step) => {
-            latigoGrid.node.scrollTop = step * 150;
-            return latigoGrid.draw();
-        })"""
-    )
-    assert median(steps) <= 16
+    assert_work_of_scrolling_is_bounded(page)
     page.get_by_role("button", name="fit").click()
     eventually_true(page, "() => window.latigoGrid.each < 1")
-    assert page.evaluate("() => { latigoGrid.images.clear(); return latigoGrid.draw(); }") <= 400
-    assert median(page.evaluate("() => Array.from({length: 20}, () => latigoGrid.draw())")) <= 100
-
-
-def test_own_files_are_small(large: Populated, visit: Visit) -> None:
-    page: Page = visit(large.url).page("/")
-    sizes = page.evaluate(
-        """() => performance.getEntriesByType("resource")
-        .filter(({name}) => name.includes("/static/") && !name.includes("uPlot"))
-        .map(({decodedBodySize}) => decodedBodySize)"""
-    )
-    assert len(sizes) > 20
-    assert sum(sizes) <= 150_000

@@ -24,7 +24,7 @@ Visit = Callable[[str], Visitor]
         ("/failures", "Nothing has failed"),
         ("/backfills", "No backfill was ever asked for"),
         ("/queue", "No task is out"),
-        ("/settings", "No action is recorded yet"),
+        ("/settings?tab=actions", "No action is recorded yet"),
     ],
 )
 def test_what_is_empty_says_what_is_next(visit: Visit, empty: Populated, path: str, sentence: str, width: int) -> None:
@@ -52,9 +52,11 @@ def test_without_the_ledger_there_is_a_banner_and_the_page_comes_back(visit: Vis
         expect(page.get_by_role("alert")).to_contain_text(re.compile("ledger cannot be reached; what you see is from"))
         expect(page.locator(".verdict")).to_contain_text("Unknown")
         expect(page.locator(".verdict")).to_contain_text("Last known at")
+        expect(page.locator(".panel.requests.stale")).to_have_count(1)
         expect(new).to_be_hidden()
 
     expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.locator(".panel.stale")).to_have_count(0)
     expect(new).to_be_visible()
     expect(page.locator(".verdict")).not_to_contain_text("Unknown")
 
@@ -81,6 +83,18 @@ def test_without_its_stream_the_page_polls(visit: Visit, empty: Populated) -> No
     expect(page.get_by_role("alert")).to_contain_text("No scheduler runs")
     empty.run("UPDATE planner SET lease_until = now() + interval '1 hour'")
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_server_that_is_frozen_is_not_shown_as_live(visit: Visit, empty: Populated) -> None:
+    visitor = visit(empty.url)
+    page = visitor.page("/queue")
+    visitor.offline = True
+    expect(page.locator(".mark")).to_contain_text("live")
+    with empty.served.frozen():
+        expect(page.get_by_role("alert")).to_contain_text("Latigo cannot be reached")
+        expect(page.locator(".mark")).to_contain_text("silent", timeout=5000)
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.locator(".mark")).to_contain_text("live")
 
 
 def test_a_server_that_is_killed_is_not_shown_as_healthy(visit: Visit, empty: Populated) -> None:

@@ -69,14 +69,14 @@ def test_new_slots_appear_by_themselves_and_not_while_paused(visit: Visit, demo:
     page = visit(demo.url).page("/models?view=table")
     page.get_by_role("button", name="Pause or resume").or_(page.locator(".mark")).first.click()
     expect(page.locator(".mark")).to_contain_text("paused")
-    cell = page.locator("tbody tr").first.locator("td").nth(2)
+    cell = page.locator("tbody tr").first.locator("td[data-title='covered until']")
     shown = cell.inner_text()
     page.locator(".mark").click()
     expect(page.locator(".mark")).to_contain_text("live")
     expect(cell.locator("span")).to_have_attribute("title", re.compile("UTC"))
     eventually_true(
         page,
-        "(title) => document.querySelector('tbody tr td:nth-of-type(3) span')?.title !== title",
+        "(title) => document.querySelector('tbody tr td[data-title=\\'covered until\\'] span')?.title !== title",
         cell.locator("span").get_attribute("title"),
         within_ms=120_000,
     )

@@ -9,8 +9,9 @@ import pytest
 from latigo.domain.bad_readings import BadReadingCount, Fault
 from latigo.domain.errors import Unavailable
 from latigo.ledger.bad_readings import KEPT, BadReadingReports, keep_bad_readings
-from latigo.reports.snapshot import NAMED, BadReadingsOfTag
+from latigo.reports.snapshot import NAMED
 from latigo.reports.status import read_status
+from latigo.reports.status_parts import BadReadingsOfTag
 from tests.support.build import NOW
 from tests.support.clock import ManualClock
 from tests.support.ledgers import Ledgers

@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from latigo.actions.reset_queue import reset_queue
 from latigo.domain.errors import Unavailable
@@ -205,6 +206,21 @@ async def test_an_unreachable_database_is_reported_as_such_and_soon(ledgers: Led
 
         with pytest.raises(Unavailable, match="task queue's tables"):
             await waiting.list_ownership(NAMESPACE, HUB, GROUP)
+
+
+async def test_a_release_that_fails_is_a_warning_since_the_client_waits_for_none(ledgers: Ledgers):
+    mine = a_store(QueueStore(ledgers.database.pool, CHANNEL, GROUP, time_limit=0.2))
+    (held,) = await mine.claim_ownership([a_claim("3", "me")])
+    async with ledgers.database.connection() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE queue_ownership")
+
+        with capture_logs() as logs, pytest.raises(Unavailable):
+            await mine.claim_ownership([held])
+        with capture_logs() as released:
+            granted = await mine.claim_ownership([{**held, "owner_id": ""}])
+
+    assert granted == []
+    assert (logs, [line["event"] for line in released]) == ([], ["queue.release_failed"])
 
 
 async def test_a_message_is_recorded_once(tables: QueueStore, ledgers: Ledgers):

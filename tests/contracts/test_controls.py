@@ -14,13 +14,14 @@ from latigo.actions.probing import probe_circuit
 from latigo.actions.record import Order
 from latigo.actions.run_now import run_now
 from latigo.cli.backfill_progress import progress_line
+from latigo.domain.coverage import Coverage
 from latigo.domain.errors import LatigoError, Misused, UnknownName
 from latigo.domain.limits import Controls, Limits
 from latigo.domain.model import ModelRef
-from latigo.domain.outcome import Deferred, Retry, Stored
+from latigo.domain.outcome import Deferred, Retry, SlotException, SlotState, Stored
 from latigo.domain.task import Lane, Task
 from latigo.ledger.protocol import Claim, ExecutorInfo, Planned, Term
-from latigo.postgres.ranges import to_range
+from latigo.postgres.ranges import to_coverage, to_range
 from latigo.reports.backfills import read_backfills
 from latigo.reports.limits import BackfillPause, ConfiguredLimits, read_executors, read_limits
 from latigo.reports.plan import read_plan
@@ -151,6 +152,28 @@ async def test_while_backfill_is_paused_only_live_is_planned_and_what_waited_in_
     assert set(resumed) == {("pump", Lane.BACKFILL)}
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_while_backfill_is_paused_a_task_of_it_whose_executor_died_is_not_begun_again(
+    ledger: Ledgers, by_hand: bool
+):
+    tasks = await plan(ledger, Lane.LIVE, Lane.BACKFILL)
+    task = tasks["fan", Lane.BACKFILL]
+    if by_hand:
+        await ledger.fetch("UPDATE task SET lane = 'manual' WHERE id = $1", task.id)
+    await claim(ledger, task)
+    await claim(ledger, tasks["fan", Lane.LIVE])
+    await set_limits(ledger.database, "anna", Limits(backfill_paused=True), "it kills executors")
+    await ledger.set_clock(NOW + LEASE)
+
+    await ledger.scheduler.recover(await lead(ledger), "internal/1", isolated_starts=3, version="test")
+    left = await publish(ledger)
+    await resume_backfill(ledger.database, "anna", "done")
+    woken = await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=10)
+
+    assert set(left) == {("fan", Lane.LIVE)} | ({("fan", Lane.MANUAL)} if by_hand else set())
+    assert woken == (0 if by_hand else 1)
+
+
 async def test_while_backfill_is_paused_requests_wait_and_everything_that_shows_them_says_so(ledger: Ledgers):
     await lead(ledger)
     await ledger.fetch("UPDATE coverage SET covered = tstzmultirange(tstzrange($1, $2))", at("00:00"), at("12:00"))
@@ -221,6 +244,18 @@ async def test_a_drained_executor_is_ordered_to_start_nothing_until_it_is_resume
         ("executors_drain", "anna", "patched"),
         ("executors_resume", "anna", "done"),
     ]
+
+
+async def test_an_executor_learns_how_many_work_at_present(ledger: Ledgers):
+    both = (await ledger.executor.controls("host-a/1/abc")).executors
+    await drain(ledger.database, "anna", "host-a/12/def", "patched")
+    one = (await ledger.executor.controls("host-a/1/abc")).executors
+    await resume_executor(ledger.database, "anna", "host-a/12/def", "done")
+    await ledger.set_clock(NOW + timedelta(minutes=2))
+    await ledger.executor.heartbeat("host-a/1/abc", in_flight=3, limit=4, concurrency=32)
+    not_seen = (await ledger.executor.controls("host-a/1/abc")).executors
+
+    assert (both, one, not_seen) == (2, 1, 1)
 
 
 async def test_a_second_drain_keeps_who_when_and_why_and_can_add_that_it_stops(ledger: Ledgers):
@@ -391,6 +426,19 @@ async def test_the_newest_slot_is_predicted_again_although_it_is_covered(ledger:
     assert counted == {task.id}
     assert end == TaskEnd(outcome="stored", reason="", detail="", rows=3, next_attempt=None)
     assert await recorded(ledger) == [("models_run_now", "anna", "recalibrated")]
+
+
+async def test_a_covered_slot_whose_readings_are_gone_when_it_is_predicted_again_is_no_exception(ledger: Ledgers):
+    await cover(ledger)
+    await run_now(ledger.database, "anna", PUMP, "recalibrated")
+    (task,) = (await publish(ledger)).values()
+    gone = SlotException(SlotState.ABSENT, Coverage((NEWEST,)), "no data: 'b'", ("b",))
+
+    await ledger.executor.settle([(await claim(ledger, task), Stored(Coverage(), [gone], rows=0))])
+
+    assert await ledger.fetch("SELECT FROM slot_exception") == []
+    rows = await ledger.fetch("SELECT covered FROM coverage")
+    assert [to_coverage(row["covered"]) for row in rows] == len(rows) * [Coverage((window("10:00", "12:00"),))]
 
 
 async def test_what_is_planned_of_the_model_makes_room_and_is_planned_again(ledger: Ledgers):

@@ -1,5 +1,6 @@
 """X and y against gordo-core itself, on random cases."""
 
+import hashlib
 import json
 import math
 import os
@@ -14,11 +15,13 @@ import pytest
 
 from latigo.domain.errors import Rejected
 from tests.support.gordo_dataset import GORDO_ERRORS, assert_same, made_of
-from tests.support.real_gordo import require_gordo
+from tests.support.real_gordo import gordo_home, require_gordo
 
 pytestmark = pytest.mark.real_gordo
 
-SCRIPT = Path(__file__).parents[1] / "real_gordo" / "dataset_cases.py"
+FOLDER = Path(__file__).parents[1] / "real_gordo"
+#: The program that asks gordo-core, and what its answers depend on.
+MAKERS = tuple(FOLDER / name for name in ("dataset_cases.py", "dataset_oracle.py", "requirements.lock"))
 #: Each of two processes makes these, and takes about 25 s for them.
 PLAIN, WIDE = 150, 600
 
@@ -36,24 +39,30 @@ def seed() -> int:
 
 
 @pytest.fixture(scope="module")
-def cases(seed: int, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    python, folder = require_gordo(), tmp_path_factory.mktemp("cases")
-    outputs = [folder / f"{part}.jsonl" for part in range(2)]
-    numbers = ["--random", str(PLAIN), "--wide", str(WIDE)]
-    makers = [
-        subprocess.Popen(
-            [python, "-B", "-W", "ignore", SCRIPT, output, *numbers, "--seed", str(seed + part)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        for part, output in enumerate(outputs)
-    ]
-    for maker in makers:
+def cases(seed: int) -> list[dict[str, Any]]:
+    """Cases with the answers of gordo-core, which are kept: it answers the same as long as it is the same."""
+    python, made = require_gordo(), []
+    sources = hashlib.sha256(b"".join(path.read_bytes() for path in MAKERS)).hexdigest()[:16]
+    kept = gordo_home() / "dataset-cases"
+    kept.mkdir(exist_ok=True)
+    outputs = [kept / f"{sources}-{PLAIN}-{WIDE}-{seed + part}.jsonl" for part in range(2)]
+    for part, output in enumerate(outputs):
+        if not output.exists():
+            unfinished = output.with_suffix(f".{os.getpid()}")
+            numbers = ["--random", str(PLAIN), "--wide", str(WIDE), "--seed", str(seed + part)]
+            maker = subprocess.Popen(
+                [python, "-B", "-W", "ignore", MAKERS[0], unfinished, *numbers],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+            made.append((maker, unfinished, output))
+    for maker, unfinished, output in made:
         try:
             _, errors = maker.communicate(timeout=900)
         finally:
             maker.kill()
         assert maker.returncode == 0, errors.decode()
+        unfinished.rename(output)
     return [json.loads(line) for output in outputs for line in output.read_text("utf-8").splitlines()]
 
 

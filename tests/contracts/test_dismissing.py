@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from latigo.actions.dismissing import count_dismissed, dismiss
-from latigo.actions.retry import Retried
+from latigo.actions.dismissing import Failing, count_dismissed, dismiss
 from latigo.domain.errors import Misused, Reason
 from latigo.domain.outcome import NO_FINITE_VALUES
 from latigo.postgres.ranges import to_range
@@ -58,17 +57,17 @@ async def alarms(ledger: Ledgers) -> list[str]:
 @pytest.mark.parametrize(
     ("wanted", "models", "left"),
     [
-        (Retried(), 4, []),
-        (Retried(reason="unknown_sensor"), 2, ["silent_sensors", "unstored"]),
-        (Retried(model="fan"), 1, ["parked", "silent_sensors", "unstored"]),
-        (Retried(sensor="LT-1"), 1, ["parked", "unstored"]),
-        (Retried(reason=NO_FINITE_VALUES), 1, ["parked", "silent_sensors"]),
-        (Retried(project="elsewhere"), 0, ["parked", "silent_sensors", "unstored"]),
+        (Failing(), 4, []),
+        (Failing(reason="unknown_sensor"), 2, ["silent_sensors", "unstored"]),
+        (Failing(model="fan"), 1, ["parked", "silent_sensors", "unstored"]),
+        (Failing(sensor="LT-1"), 1, ["parked", "unstored"]),
+        (Failing(reason=NO_FINITE_VALUES), 1, ["parked", "silent_sensors"]),
+        (Failing(project="elsewhere"), 0, ["parked", "silent_sensors", "unstored"]),
     ],
     ids=str,
 )
 async def test_what_is_dismissed_is_no_alarm_and_listed_apart(
-    ledger: Ledgers, wanted: Retried, models: int, left: list[str]
+    ledger: Ledgers, wanted: Failing, models: int, left: list[str]
 ):
     before, needs = await failing(ledger, FailureFilter()), await ledger.scheduler.needs(CATCH_UP)
     counted = await count_dismissed(ledger.database, wanted)
@@ -89,7 +88,7 @@ async def test_what_is_dismissed_is_no_alarm_and_listed_apart(
 
 
 async def test_everything_that_is_dismissed_is_listed_silent_models_as_well(ledger: Ledgers):
-    done = await dismiss(ledger.database, "anna", Retried(), "known")
+    done = await dismiss(ledger.database, "anna", Failing(), "known")
 
     listed = await read_failures(ledger.database, DISMISSED)
 
@@ -98,7 +97,7 @@ async def test_everything_that_is_dismissed_is_listed_silent_models_as_well(ledg
 
 
 async def test_who_dismissed_it_when_and_why_is_shown_and_recorded(ledger: Ledgers):
-    await dismiss(ledger.database, "anna", Retried(model="fan"), "a known gap")
+    await dismiss(ledger.database, "anna", Failing(model="fan"), "a known gap")
     (shown,) = await read_failures(ledger.database, DISMISSED)
     rows: list[Any] = await ledger.fetch("SELECT kind, who, selector ->> 'note' AS note FROM request")
 
@@ -107,8 +106,8 @@ async def test_who_dismissed_it_when_and_why_is_shown_and_recorded(ledger: Ledge
 
 
 async def test_a_dismissal_ends_by_command_or_with_another_revision(ledger: Ledgers):
-    await dismiss(ledger.database, "anna", Retried(reason="unknown_sensor"), "known")
-    undone = await dismiss(ledger.database, "bo", Retried(model="fan"), "", undo=True)
+    await dismiss(ledger.database, "anna", Failing(reason="unknown_sensor"), "known")
+    undone = await dismiss(ledger.database, "bo", Failing(model="fan"), "", undo=True)
     by_command = [each.model for each in await read_failures(ledger.database, DISMISSED)]
     await ledger.models.put_models([an_entry("pump", revision="1001")])
     await ledger.fetch(
@@ -125,9 +124,9 @@ async def test_a_dismissal_ends_by_command_or_with_another_revision(ledger: Ledg
 
 
 async def test_another_selection_than_that_of_the_dry_run_is_refused(ledger: Ledgers):
-    counted = await count_dismissed(ledger.database, Retried(reason="unknown_sensor"))
-    await dismiss(ledger.database, "anna", Retried(model="fan"), "known")
+    counted = await count_dismissed(ledger.database, Failing(reason="unknown_sensor"))
+    await dismiss(ledger.database, "anna", Failing(model="fan"), "known")
 
     with pytest.raises(Misused, match="nothing was changed"):
-        await dismiss(ledger.database, "bo", Retried(reason="unknown_sensor"), "known", expect=counted.digest)
+        await dismiss(ledger.database, "bo", Failing(reason="unknown_sensor"), "known", expect=counted.digest)
     assert [each.model for each in await read_failures(ledger.database, DISMISSED)] == ["fan"]

@@ -5,11 +5,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from latigo.actions.backfill import Asked, request_backfill
-from latigo.actions.dismissing import dismiss
+from latigo.actions.dismissing import Failing, dismiss
 from latigo.actions.draining import drain
 from latigo.actions.limits import set_limits
 from latigo.actions.pausing import pause
-from latigo.actions.retry import Retried
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason, UnknownName
 from latigo.domain.limits import Limits
@@ -312,7 +311,7 @@ async def test_a_parked_slot_says_why_since_when_and_what_to_do(ledger: Ledgers)
     assert moment.state == "parked"
     text = " ".join(sentences(moment))
     assert "Since 2026-03-01T12:07:01Z, in revision 1000, as values_refused: predict: too hot. It is about b." in text
-    assert "What you can do: Mend the readings or the model, then run latigo retry." in text
+    assert "What you can do: Mend the readings or the model, then release it (latigo retry)." in text
 
 
 async def test_a_task_is_followed_from_plan_to_claim_and_back_off(ledger: Ledgers):
@@ -554,7 +553,7 @@ async def test_rechecks_wait_while_backfill_is_paused(ledger: Ledgers):
 
 async def test_a_dismissed_failure_names_who_dismissed_it_until_when(ledger: Ledgers):
     await settle(ledger, Rejected(Reason.VALUES_REFUSED, "predict: too hot", tags=("b",)))
-    await dismiss(ledger.database, "operator@host", Retried("plant"), "being retrained")
+    await dismiss(ledger.database, "operator@host", Failing("plant"), "being retrained")
 
     moment = await explain(ledger, at("11:45"))
 

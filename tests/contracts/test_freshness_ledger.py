@@ -85,7 +85,7 @@ async def an_executor(ledger: Ledgers, *, in_flight: int = 0) -> None:
 
 
 async def states(ledger: Ledgers, within: timedelta | None = None) -> dict[str, str]:
-    rows = await ledger.fetch("SELECT name, counts, stale FROM freshness_of_models($1)", within)
+    rows = await ledger.fetch("SELECT name, counts, stale FROM model_freshness($1)", within)
     return {str(row["name"]): "stale" if row["stale"] else "fresh" if row["counts"] else "apart" for row in rows}
 
 
@@ -198,7 +198,12 @@ async def test_each_model_is_put_down_to_its_own_cause(ledger: Ledgers, counters
     await tasked(ledger, "claimed", "claimed")
     await tasked(ledger, "published", "published")
     ids = {str(row["name"]): row["id"] for row in await ledger.fetch("SELECT name, id FROM model")}
-    blocks = [Block("other", System.MODELS), Block("plant", System.SENSORS, [int(str(ids["blocked"]))])]
+    unknown = 1 + max(int(str(number)) for number in ids.values())
+    blocks = [
+        Block("other", System.MODELS),
+        Block("plant", System.SENSORS, [int(str(ids["blocked"]))]),
+        Block("plant", System.SINK, [unknown]),
+    ]
 
     for name, cause in causes.items():
         await ledger.fetch("UPDATE model SET paused = name <> $1 WHERE project = 'plant'", name)

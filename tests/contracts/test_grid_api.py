@@ -12,11 +12,13 @@ import pytest
 from aiohttp import ClientResponse, ClientSession
 
 from latigo.ledger.protocol import ExecutorInfo
+from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_range
 from latigo.reports import grid_keeper
 from latigo.reports.grid import read_ledger
-from latigo.reports.grid_cells import State
-from latigo.reports.grid_keeper import GridKeeper
+from latigo.reports.grid_cells import Axis, State
+from latigo.reports.grid_keeper import GridKeeper, Range
+from latigo.reports.grid_view import Wanted
 from latigo.web.api.context import Kept
 from tests.support.api import ask, serve_api
 from tests.support.build import NOW, an_entry, at, window
@@ -120,9 +122,66 @@ async def test_columns_in_which_many_lack_something_name_the_cause_of_most(clien
     grid = await ask(client, "/grid", **RANGE)
 
     assert grid["marks"] == [
-        {"column": 3, "share": 0.333, "cause": "unknown_sensor: FT-7 and 1 more"},
-        {"column": 4, "share": 0.667, "cause": "waits for its turn"},
+        {
+            "column": 3,
+            "share": 0.333,
+            "state": "parked",
+            "cause": "no source has a sensor that is read: FT-7 and 1 more",
+        },
+        {"column": 4, "share": 0.667, "state": "parked", "cause": "waits for its turn"},
     ]
+
+
+async def fail(ledger: Ledgers, model: str, outcome: str, detail: str, when: str) -> None:
+    await ledger.fetch(
+        "INSERT INTO task_history (id, model_id, revision, epoch, span, lane, outcome, detail, attempts, starts,"
+        " planned_at, settled_at) SELECT 1, id, '1', 1, $2, 'live', $3, $4, 0, 1, $5, $5 FROM model WHERE name = $1",
+        *(model, to_range(window("11:00", "12:00")), outcome, detail, at(when)),
+    )
+
+
+async def keep_history(ledger: Ledgers, *times: str) -> None:
+    for time in times:
+        await ledger.fetch("INSERT INTO service_history VALUES ($1, 1, 1, 0, 0, 0)", at(time))
+
+
+@pytest.fixture
+async def missing(ledger: Ledgers) -> Ledgers:
+    """Two of three models lack two slots."""
+    await cover(ledger, "pump", "10:00", "11:00")
+    await cover(ledger, "fan", "10:00", "11:00")
+    await cover(ledger, "valve", "10:00", "12:00")
+    await ledger.fetch("DELETE FROM parked")
+    return ledger
+
+
+async def test_missing_slots_have_the_cause_of_most_at_their_time(client: ClientSession, missing: Ledgers):
+    await fail(missing, "pump", "deferred", "predict: server 1 of pump is down", "11:33")
+    await fail(missing, "fan", "deferred", "predict: server 2 of fan is down", "11:35")
+    await fail(missing, "fan", "retry", "read: too slow", "11:34")
+    await fail(missing, "pump", "retry", "read: too slow", "07:00")
+    await fail(missing, "fan", "stored", "predict: all is well", "11:36")
+
+    marks = (await ask(client, "/grid", **RANGE))["marks"]
+
+    assert [(mark["column"], mark["state"]) for mark in marks] == [(3, "missing"), (4, "missing")]
+    assert {mark["cause"] for mark in marks} == {"server 1 of pump is down"}
+
+
+@pytest.mark.parametrize(
+    ("periods", "cause"),
+    [
+        (["10:00", "10:55"], "no scheduler ran then"),
+        (["10:00", "11:20"], "waits for its turn"),
+        ([], "waits for its turn"),
+    ],
+)
+async def test_missing_slots_of_a_time_without_a_scheduler_say_so(
+    client: ClientSession, missing: Ledgers, periods: list[str], cause: str
+):
+    await keep_history(missing, *periods)
+
+    assert {mark["cause"] for mark in (await ask(client, "/grid", **RANGE))["marks"]} == {cause}
 
 
 async def test_sums_by_group_column_and_state_are_those_of_the_cells(client: ClientSession):
@@ -169,6 +228,19 @@ async def test_cells_are_sent_compressed_and_what_did_not_change_is_not_sent_aga
         tag = answer.headers["ETag"]
     async with client.get(path, params=asked, headers={"If-None-Match": tag}) as answer:
         assert answer.status == 304
+
+
+async def test_a_model_that_is_parked_as_a_whole_keeps_what_it_has(ledger: Ledgers, client: ClientSession):
+    await ledger.fetch(
+        "INSERT INTO parked (model_id, revision, reason, detail, windows, since, version)"
+        " SELECT id, '1000', 'columns_refused', '', '{(,)}', $1, 'test' FROM model WHERE name = 'pump'",
+        at("11:35"),
+    )
+
+    grid = await ask(client, "/grid", **RANGE)
+
+    row = (await cells_of(client, grid))[grid["names"].index("pump")]
+    assert list(row) == [BEFORE, COVERED, COVERED, COVERED, PARKED, BEFORE]
 
 
 async def test_a_grid_is_made_again_after_fifteen_seconds_and_only_its_changed_rows_are_told(
@@ -301,6 +373,34 @@ async def test_one_grid_is_made_at_a_time_however_many_ranges_are_asked_for(
 
     assert set(made) == {1}
     assert statuses <= {200, 503}
+
+
+async def test_all_ranges_together_take_a_tenth_of_the_time_and_none_waits_for_ever(
+    ledger: Ledgers, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+):
+    ranges = [Range(f"-{hours}h", "now") for hours in (2, 4, 6)]
+    read: list[timedelta] = []
+
+    async def slowly(database: Database, axis: Axis, *others: Any) -> Any:
+        read.append(axis.end - axis.start)
+        await clock.advance(timedelta(seconds=2))
+        return await read_ledger(database, axis, *others)
+
+    monkeypatch.setattr(grid_keeper, "read_ledger", slowly)
+    keeper = GridKeeper(ledger.database, clock)
+    for each in ranges:
+        await keeper.view(each, Wanted())
+    read.clear()
+    began = clock.monotonic()
+    while clock.monotonic() < began + 600:
+        await clock.advance(timedelta(seconds=5))
+        for each in ranges:
+            await keeper.view(each, Wanted())
+        await keeper.changes()
+
+    assert len(read) * 2 <= 60
+    assert sorted(read.count(length) for length in set(read)) == [len(read) // 3] * 3
+    assert len(read) >= 24  # a minute for each of the three, and what is left of the last
 
 
 async def test_versions_take_no_more_memory_than_they_may(client: ClientSession, monkeypatch: pytest.MonkeyPatch):

@@ -7,8 +7,8 @@ import pytest
 from latigo.domain.errors import Unavailable
 from latigo.domain.lateness import LatenessCounts, Observed
 from latigo.ledger.lateness import KEPT, report_lateness
-from latigo.reports.snapshot import SourceLateness
 from latigo.reports.status import read_status
+from latigo.reports.status_parts import SourceLateness
 from tests.support.build import NOW
 from tests.support.ledgers import Ledgers
 

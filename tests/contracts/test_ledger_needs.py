@@ -83,21 +83,29 @@ def needed_in_runs(
     """The same, and what continues the window of backfill if the model is not silent."""
     if model.state != "active" or model.paused or (model.hold_until and model.hold_until > now):
         return None, None, ()
-    due = max(floor_to_slot(now - model.delay, model.slot), model.since)
-    newest = due - model.slot
-    oldest = oldest_wanted(model, now, catch_up)
-    starts = [
-        start
-        for start in model.slots(due)
-        if start >= oldest
-        and not model.is_settled(start, now)
-        and not (model.silent_since is not None and model.silent_since <= start < newest)
-    ]
-    live = newest_run(starts, model) if starts and starts[-1] == newest else None
+    starts, live = missing(model, now, catch_up)
     back = newest_run(starts, model)
     out = {task.lane.is_live for task in model.out if task.state != "waiting"}
     further = [window for _ in range(RUN) if model.silent_since is None and (window := newest_run(starts, model))]
     return None if True in out else live, None if False in out else back, () if False in out else further
+
+
+def missing(model: Kept, now: datetime, catch_up: timedelta) -> tuple[list[datetime], Window | None]:
+    """Slots that are missing, and the window of them that reaches up to the newest one, which is not among them."""
+    newest = due_end(model, now) - model.slot
+    oldest = oldest_wanted(model, now, catch_up)
+    starts = [
+        start
+        for start in model.slots(newest + model.slot)
+        if start >= oldest
+        and not model.is_settled(start, now)
+        and not (model.silent_since is not None and model.silent_since <= start < newest)
+    ]
+    return starts, newest_run(starts, model) if starts and starts[-1] == newest else None
+
+
+def due_end(model: Kept, now: datetime) -> datetime:
+    return max(floor_to_slot(now - model.delay, model.slot), model.since)
 
 
 def newest_run(starts: list[datetime], model: Kept) -> Window | None:
@@ -110,6 +118,45 @@ def newest_run(starts: list[datetime], model: Kept) -> Window | None:
     while starts and starts[-1] == first - model.slot and end - starts[-1] <= longest:
         first = starts.pop()
     return Window(first, end)
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """What is to be predicted again of one model, whether it is covered or not."""
+
+    damaged: tuple[tuple[Window, datetime], ...]  #: that a claim may have written over, and from when it is repaired
+    wanted: tuple[tuple[int, Coverage], ...]  #: by requests, the first one first, with the number of slots it had
+
+
+def to_repair(model: Kept, repeated: Repeated, now: datetime) -> Window | None:
+    """The newest window to repair, by asking slot after slot."""
+    starts: set[datetime] = set()
+    for span, due_at in repeated.damaged:
+        if due_at <= now:
+            first = floor_to_slot(span.start, model.slot)
+            last = floor_to_slot(span.end - timedelta(microseconds=1), model.slot)
+            starts.update(slot.start for slot in Window(first, last + model.slot).slots(model.slot))
+    return newest_run(sorted(start for start in starts if is_free(model, start)), model)
+
+
+def requested(
+    model: Kept, repeated: Repeated, active: Sequence[bool], now: datetime, catch_up: timedelta
+) -> tuple[Window, int] | None:
+    """The newest window that a request wants and live does not take, and which request: the smallest, by asking."""
+    _, live = missing(model, now, catch_up)
+    end = live.start if live else due_end(model, now)
+    by_size = sorted(range(len(repeated.wanted)), key=lambda number: (repeated.wanted[number][0], number))
+    for number in by_size:
+        slots = [slot.start for each in repeated.wanted[number][1].windows for slot in each.slots(model.slot)]
+        window = newest_run([start for start in slots if start < end and is_free(model, start)], model)
+        if active[number] and window:
+            return window, number
+    return None
+
+
+def is_free(model: Kept, start: datetime) -> bool:
+    """Whether no task has the slot, and it is not parked."""
+    return not replace(model, covered=NOTHING, expired=NOTHING, exceptions=()).is_settled(start, start)
 
 
 def expired_slots(model: Kept, now: datetime, catch_up: timedelta) -> int:
@@ -274,6 +321,88 @@ async def test_the_needs_are_what_asking_slot_after_slot_finds(
         need.model_id: needed_in_runs(models[int(ref.name) - 1], now, catch_up)[2] for ref, need in needs.items()
     }
     assert continued == {task.model_id: further[task.model_id] for task in filling if further[task.model_id]}
+
+
+@st.composite
+def repeating(draw: st.DrawFn) -> tuple[datetime, timedelta, list[Kept], list[Repeated], list[bool]]:
+    """The same, with what is to be repeated of the models, and which of the requests are active."""
+    now, catch_up, models = draw(plants())
+    active = draw(st.lists(st.booleans(), max_size=3))
+
+    def spans(model: Kept) -> st.SearchStrategy[Window]:
+        due = due_end(model, now)
+        places = st.tuples(st.integers(-REACH, 0), st.integers(1, 8))
+        return places.map(lambda ends: Window(due + ends[0] * model.slot, due + sum(ends) * model.slot))
+
+    def repeated(model: Kept) -> st.SearchStrategy[Repeated]:
+        half = st.sampled_from([timedelta(0), model.slot / 2])
+        halves = st.tuples(spans(model), half).map(lambda cut: Window(cut[0].start + cut[1], cut[0].end))
+        moments = st.sampled_from([now - HOUR, now, now + timedelta(microseconds=1)])
+        coverage = st.lists(spans(model), max_size=3).map(Coverage.of)
+        wanted = st.tuples(*(st.tuples(st.integers(1, 3), coverage) for _ in active))
+        return st.builds(Repeated, st.lists(st.tuples(halves, moments), max_size=2).map(tuple), wanted)
+
+    return now, catch_up, models, [draw(repeated(model)) for model in models], active
+
+
+async def keep_repeated(ledgers: Ledgers, repeated: Sequence[Repeated], active: Sequence[bool], now: datetime) -> None:
+    """Add what is to be repeated of the models that are kept; requests have the numbers of their places."""
+    async with ledgers.database.transaction() as connection:
+        await connection.execute("DELETE FROM request")
+        await connection.executemany(
+            "INSERT INTO request (id, kind, who, at, selector, state) OVERRIDING SYSTEM VALUE "
+            "VALUES ($1, 'replace', 'law', $2, '{}', $3)",
+            [(number, now, "active" if each else "paused") for number, each in enumerate(active)],
+        )
+        rows = await connection.fetch("SELECT id FROM model ORDER BY name::integer")
+        by_id = [(row["id"], each) for row, each in zip(rows, repeated, strict=True)]
+        await connection.executemany(
+            "INSERT INTO repair (model_id, task_id, claim, due_at, slots) "
+            "VALUES ($1, $2, 1, $3, $4::text::tstzmultirange)",
+            [
+                (id_, number, due_at, to_multirange(Coverage.of([span])))
+                for id_, each in by_id
+                for number, (span, due_at) in enumerate(each.damaged)
+            ],
+        )
+        await connection.executemany(
+            "INSERT INTO request_model (request_id, model_id, wanted, slots, open) "
+            "VALUES ($1, $2, $3::text::tstzmultirange, $4, $5)",
+            [
+                (number, id_, to_multirange(wanted), slots, bool(wanted))
+                for id_, each in by_id
+                for number, (slots, wanted) in enumerate(each.wanted)
+            ],
+        )
+
+
+@ONE_DATABASE
+@given(repeating())
+async def test_what_is_repaired_and_requested_is_what_asking_slot_after_slot_finds(
+    ledgers: Ledgers, plant: tuple[datetime, timedelta, list[Kept], list[Repeated], list[bool]]
+):
+    now, catch_up, models, repeated, active = plant
+    await keep(ledgers, models)
+    await keep_repeated(ledgers, repeated, active, now)
+    await ledgers.set_clock(now)
+
+    needs = await ledgers.scheduler.needs(catch_up)
+
+    result = {
+        int(need.ref.name): (need.windows.get(Lane.REPAIR), need.windows.get(Lane.MANUAL), need.request)
+        for need in needs
+        if not need.windows.keys() <= {Lane.LIVE, Lane.BACKFILL}
+    }
+    expected: dict[int, tuple[Window | None, Window | None, int | None]] = {}
+    for number, (model, each) in enumerate(zip(models, repeated, strict=True), 1):
+        is_predicted = (
+            model.state == "active" and not model.paused and not (model.hold_until and model.hold_until > now)
+        )
+        if is_predicted and all(task.lane.is_live or task.state == "waiting" for task in model.out):
+            repair, request = to_repair(model, each, now), requested(model, each, active, now, catch_up)
+            if repair or request:
+                expected[number] = (repair, *(request or (None, None)))
+    assert result == expected
 
 
 @ONE_DATABASE

@@ -98,6 +98,15 @@ async def test_a_task_in_the_ledgers_own_queue_is_lost_without_its_message(
     assert await recovered(ledger, "postgres") == lost
 
 
+async def test_a_claimed_task_is_not_lost_because_its_queue_holds_it_no_more(ledger: Ledgers):
+    claim = await claimed(ledger)
+
+    found = await ledger.scheduler.recover(await lead(ledger), HUB, held=[], isolated_starts=3, version="test")
+
+    assert found["lost"] == 0
+    assert await ledger.executor.renew([claim], LEASE) == {claim.task_id}
+
+
 @pytest.mark.parametrize(("after", "lost"), [(LEASE - SECOND, {}), (LEASE, {"lost": 1})])
 async def test_a_claim_is_lost_when_its_lease_has_run_out_and_not_before(
     ledger: Ledgers, after: timedelta, lost: dict[str, int]

@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 
 from latigo.domain.errors import Reason, Unavailable
-from latigo.domain.model import ModelRef
-from latigo.providers.protocols import ModelStatus
+from latigo.domain.model import ModelRef, ModelStatus
 from latigo.reports import models
 from latigo.reports.failures import MOST_FAILURES
 from latigo.reports.models import read_model_details

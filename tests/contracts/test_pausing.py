@@ -86,6 +86,35 @@ async def test_a_task_that_runs_ends_as_usual_and_its_coverage_counts(ledger: Le
     assert [(part.lower, part.upper) for part in rows[0]["covered"]] == [(task.window.start, task.window.end)]
 
 
+@pytest.mark.parametrize("probe", [False, True])
+@pytest.mark.parametrize("end", ["died", "stopped"])
+async def test_a_task_whose_executor_ended_while_its_model_was_paused_waits_with_all_that_is_known_of_it(
+    ledger: Ledgers, probe: bool, end: str
+):
+    term, tasks = await planned(ledger)
+    task = tasks["plant", "pump"]
+    await ledger.fetch("UPDATE task SET probe = $2, starts = 3 WHERE id = $1", task.id, probe)
+    claimed = await ledger.executor.claim(task, "executor-1", LEASE)
+    assert claimed
+    await pause(ledger.database, "operator", "plant", None, "it kills executors")
+    if end == "stopped":
+        await ledger.executor.release([claimed])
+    await ledger.set_clock(NOW + LEASE)
+
+    await ledger.scheduler.recover(term, "queue", isolated_starts=3, version="test")
+    published = {pair(task.ref) for task in await ledger.scheduler.unpublished(term, 100)}
+
+    assert published == {("elsewhere", "pump")}
+    assert await ledger.scheduler.probing() == {}
+    assert (await ledger.scheduler.outstanding()).total == 1  # that of another project
+    await resume(ledger.database, "operator", "plant", None)
+    assert await ledger.scheduler.wake_waiting(term, blocked=[], most=10) == 1
+    (again,) = [task for task in await ledger.scheduler.unpublished(term, 100) if task.ref.project == "plant"]
+    claimed_again = await ledger.executor.claim(again, "executor-2", LEASE)
+    assert claimed_again
+    assert (again.id, claimed_again.isolated) == (task.id, True)
+
+
 async def test_after_a_pause_all_that_became_due_is_planned_in_one_window(ledger: Ledgers):
     await pause(ledger.database, "operator", "plant", None, "repair")
     await ledger.set_clock(NOW + timedelta(hours=3))

@@ -131,10 +131,10 @@ async def test_windows_come_in_the_order_that_was_asked_for_also_where_the_list_
 
 
 async def test_windows_and_what_projects_need_are_of_the_same_moment(ledger: Ledgers):
-    await ledger.fetch("CREATE SEQUENCE looks")
     await ledger.fetch(
         "CREATE OR REPLACE FUNCTION ledger_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE"
-        " AS $$ SELECT timestamptz '2026-03-01T12:10Z' + nextval('looks') * interval '30 minutes' $$"
+        " AS $$ SELECT timestamptz '2026-03-01T12:10Z' + interval '30 minutes' * set_config('test.looks',"
+        " (coalesce(nullif(current_setting('test.looks', true), ''), '0')::int + 1)::text, true)::int $$"
     )
 
     plan = await read_plan(ledger.database)

@@ -1,15 +1,18 @@
 """The fields of what programs read: `--json` and ``/api/v1/status``. Scripts depend on each of them."""
 
+import dataclasses
 import json
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_type_hints
 
+import asyncpg
 import pytest
+from pydantic import TypeAdapter
 
-from latigo.actions.dismissing import dismiss
+from latigo.actions.dismissing import Failing, dismiss
 from latigo.actions.draining import drain
 from latigo.actions.limits import set_limits
-from latigo.actions.retry import Retried, retry
+from latigo.actions.retry import retry
 from latigo.domain.bad_readings import BadReadingCount, Fault
 from latigo.domain.errors import Reason
 from latigo.domain.limits import Limits
@@ -23,16 +26,20 @@ from latigo.ledger.protocol import ExecutorInfo
 from latigo.ledger.queue_outages import QueueOutages
 from latigo.postgres.ranges import to_range
 from latigo.reports.circuits import read_open_circuits
+from latigo.reports.cost import read_cost
 from latigo.reports.explain import read_explanation
 from latigo.reports.failures import read_failures
+from latigo.reports.gordo_cost import FEWEST_CALLS, Capacity
 from latigo.reports.limits import ConfiguredLimits, read_limits
-from latigo.reports.models import read_models
-from latigo.reports.plan import read_plan
+from latigo.reports.models import SQL as MODELS_SQL
+from latigo.reports.models import KnownModel, read_models
+from latigo.reports.plan import SQL as PLAN_SQL
+from latigo.reports.plan import MissingWindow, read_plan
 from latigo.reports.status import read_status
 from latigo.reports.tasks import TaskFilter, read_tasks
 from latigo.runtime.serialization import to_json
 from latigo.settings import ObjectiveSettings
-from tests.support.build import NOW, a_task, an_entry, at
+from tests.support.build import HALF_HOUR, NOW, a_task, an_entry, at
 from tests.support.ledgers import Ledgers
 
 HALF_PAST = to_range(Window(at("10:30"), at("11:00")))
@@ -405,8 +412,36 @@ async def test_models_have_these_fields(ledger: Ledgers):
             "parked": FLAG,
             "not_finite_share": None,
             "missing_since": None,
+            "cause": TEXT,
         }
     )
+
+
+async def test_rows_that_are_not_validated_have_the_types_that_they_should(ledger: Ledgers):
+    models = [*await read_models(ledger.database), *await read_models(ledger.database, state="expected")]
+    plan = await read_plan(ledger.database, most=0)
+
+    assert {model.state for model in models} == {"active", "expected"}
+    assert {window.live for window in plan.windows} == {True, False}
+    for row in [*models, *plan.windows]:
+        for name, kind in get_type_hints(type(row)).items():
+            if name != "__pydantic_config__":
+                TypeAdapter(kind).validate_python(getattr(row, name), strict=True)
+
+
+async def test_rows_that_are_made_by_the_places_of_columns_have_them_in_order(ledger: Ledgers):
+    connection = await asyncpg.connect(ledger.url)
+    try:
+        models, windows = [
+            [column.name for column in (await connection.prepare(sql)).get_attributes()]
+            for sql in (MODELS_SQL["models"], PLAN_SQL["plan"])
+        ]
+    finally:
+        await connection.close()
+
+    *of_model, _cause = [field.name for field in dataclasses.fields(KnownModel)]
+    assert models == [*of_model, "why", "total"]
+    assert windows == ["models", *[field.name for field in dataclasses.fields(MissingWindow)], "rank", "total"]
 
 
 async def test_a_plan_has_these_fields(ledger: Ledgers):
@@ -426,6 +461,43 @@ async def test_a_plan_has_these_fields(ledger: Ledgers):
     }
     project = {"project": TEXT, "models": COUNT, "slots": NUMBER, "calls": NUMBER}
     assert json.dumps(fields(plan)) == json.dumps({"windows": [window], "projects": [project], "backfill_paused": None})
+
+
+async def test_a_cost_has_these_fields(ledger: Ledgers):
+    await ledger.fetch("UPDATE model SET spec = jsonb_set(spec, '{accepts_nan}', 'true')")
+    for model, ms, lane in (("fan", 200, "live"), ("mixer", 60, "live"), ("mixer", 50, "backfill")):
+        receipt = Receipt({"predict": ms}, 300).to_bytes()
+        await ledger.fetch(
+            "INSERT INTO task_history (id, model_id, revision, epoch, span, lane, outcome, attempts, starts, rows,"
+            " planned_at, settled_at, receipt) SELECT n, id, '1', 1, $2, $3, 'stored', 0, 1, 9, ledger_now(),"
+            " ledger_now() - interval '1 hour' + n * $5::interval, $4"
+            " FROM model, generate_series(1, $6) n WHERE name = $1",
+            *(model, HALF_PAST, lane, receipt, timedelta(seconds=60 if lane == "live" else 1), FEWEST_CALLS),
+        )
+
+    cost = in_json(await read_cost(ledger.database, Capacity(HALF_HOUR, DAY, 1, 2), DAY, NOW))
+
+    loaded = {"project": TEXT, "model": TEXT, "live_ms": NUMBER, "in_memory_ms": NUMBER, "compared_with": TEXT}
+    assert json.dumps(fields(cost)) == json.dumps(
+        {
+            "at": TIME,
+            "calls": COUNT,
+            "since": TIME,
+            "enough": FLAG,
+            "models": COUNT,
+            "keras_models": COUNT,
+            "live_calls_per_hour": NUMBER,
+            "backlog_calls": NUMBER,
+            "within": NUMBER,
+            "cores_in_use": NUMBER,
+            "cores_live": NUMBER,
+            "cores_backlog": NUMBER,
+            "judged": COUNT,
+            "loaded": [loaded],
+            "loaded_count": COUNT,
+            "suggestions": [{"setting": TEXT, "value": TEXT, "cores_saved": NUMBER, "text": TEXT}],
+        }
+    )
 
 
 RECEIPT = {
@@ -525,7 +597,7 @@ async def test_an_explanation_of_a_covered_moment_has_these_fields(ledger: Ledge
 
 
 async def test_an_explanation_of_a_parked_moment_has_these_fields(ledger: Ledgers):
-    await dismiss(ledger.database, "operator", Retried("plant", "pump", Reason.ATTEMPTS.value), "known")
+    await dismiss(ledger.database, "operator", Failing("plant", "pump", Reason.ATTEMPTS.value), "known")
     await set_limits(ledger.database, "operator", Limits(backfill_paused=True), "reports")
     explanation = in_json(await read_explanation(ledger.database, ModelRef("plant", "pump"), at("10:45"), DAY))
 
@@ -604,7 +676,7 @@ async def test_limits_have_these_fields(ledger: Ledgers):
 async def test_tasks_circuits_and_dismissals_have_these_fields(ledger: Ledgers):
     tasks = in_json(await read_tasks(ledger.database, TaskFilter()))
     circuits = in_json(await read_open_circuits(ledger.database))
-    dismissed = in_json(await dismiss(ledger.database, "operator", Retried(), "known"))
+    dismissed = in_json(await dismiss(ledger.database, "operator", Failing(), "known"))
 
     assert json.dumps(fields(tasks)) == json.dumps(
         [

@@ -1,6 +1,6 @@
 """The contract of the ledger for schedulers, PostgreSQL and in memory."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -284,6 +284,23 @@ async def test_a_marked_task_is_not_published_again_unless_its_queue_is_gone(rol
     assert marked == [fan]
     assert (same, other) == ({"superseded": 0, "lost": 0, "parked": 0}, {"superseded": 0, "lost": 1, "parked": 0})
     assert await unpublished(role_ledgers) == [fan, pump]
+
+
+async def test_a_marked_task_is_published_again_when_its_queue_holds_it_no_more(role_ledgers: RoleLedgers):
+    for name in ("fan", "pump", "valve"):
+        await role_ledgers.add_need(name)
+    fan, pump, valve = [await plan(role_ledgers, name) for name in ("fan", "pump", "valve")]
+    term = await lead(role_ledgers)
+    await role_ledgers.scheduler.mark_published(term, {pump: "queue-1", valve: "queue-1"})
+
+    async def lost(held: Collection[int] | None) -> int:
+        recovered = await role_ledgers.scheduler.recover(term, "queue-1", held=held, isolated_starts=3, version="test")
+        return recovered["lost"]
+
+    assert [await lost(None), await lost([valve, pump, 99])] == [0, 0]
+    assert [await lost([valve]), await lost([valve])] == [1, 0]
+    assert await unpublished(role_ledgers) == [fan, pump]
+    assert await lost([]) == 1
 
 
 async def test_a_task_that_is_unknown_or_waits_is_not_marked(role_ledgers: RoleLedgers):

@@ -11,6 +11,7 @@ from aiohttp import ClientSession
 
 from latigo.domain.errors import Unavailable
 from latigo.domain.model import ModelRef
+from latigo.domain.receipt import Inputs, Receipt
 from latigo.domain.series import Column, Predictions, Series
 from latigo.domain.windows import DAY, Window, to_ns
 from latigo.ledger.protocol import ExecutorInfo
@@ -325,3 +326,69 @@ async def test_a_cell_says_what_the_grid_shows_and_why(ledger: Ledgers, client: 
     assert (missing["state"], missing["cause"], missing["task"]) == ("missing", "waits for its turn", None)
     assert "no predictions for the slot 2026-03-01T11:00:00Z" in missing["text"]
     assert (before["state"], before["cause"]) == ("not_desired", "")
+
+
+async def settled(ledger: Ledgers, start: datetime, end: datetime, rows_of: tuple[int, int], when: datetime) -> None:
+    """A receipt of pump: of three labels, so many rows of a and b had readings of their own."""
+    filled = sum(3 - rows for rows in rows_of)
+    receipt = Receipt({"read": 3}, 10, Inputs((9, 9), rows_of, 3, filled, 60), ("sink/postgres",)).to_bytes()
+    await ledger.fetch(
+        "INSERT INTO task_history (id, model_id, revision, epoch, span, lane, outcome, attempts, starts, rows,"
+        " planned_at, settled_at, receipt)"
+        " SELECT 1, id, '1', 1, $1, 'live', 'stored', 0, 1, 3, $2, $2, $3 FROM model WHERE name = 'pump'",
+        *(to_range(Window(start, end)), when, receipt),
+    )
+
+
+@pytest.fixture
+async def tags(ledger: Ledgers) -> Sequence[str]:
+    (row,) = await ledger.fetch(
+        "SELECT tags_of_spec(spec) ->> 0 AS a, tags_of_spec(spec) ->> 1 AS b FROM model LIMIT 1"
+    )
+    return [str(row["a"]), str(row["b"])]
+
+
+def rows_of(tags: Sequence[str], count: int, step: timedelta = TEN) -> Predictions:
+    columns = tuple(Column("model-output", tag) for tag in tags)
+    times = np.array([to_ns(EIGHT + number * step) for number in range(count)], np.int64)
+    return Predictions(PUMP, "1", times, columns, np.ones((count, len(tags))))
+
+
+async def test_what_was_filled_is_what_the_newest_receipt_of_a_window_says(
+    client: ClientSession, ledger: Ledgers, sink: PostgresPredictions, tags: Sequence[str]
+):
+    a, b = tags
+    await sink.put_predictions(rows_of(tags, 9), FENCE)
+    await settled(ledger, EIGHT, at("08:30"), (0, 0), at("08:36"))
+    await settled(ledger, EIGHT, at("08:30"), (3, 1), at("10:00"))
+    await settled(ledger, at("08:30"), at("09:00"), (0, 2), at("09:06"))
+
+    filled = (await predicted(client))["filled"]
+
+    assert filled[a] == [0.0, 0.0, 0.0, 1.0, 1.0, 1.0, None, None, None]
+    assert filled[b] == pytest.approx([2 / 3] * 3 + [1 / 3] * 3 + [None] * 3, abs=1e-5)
+
+
+async def test_a_bucket_is_as_filled_as_its_worst_window(
+    client: ClientSession, ledger: Ledgers, sink: PostgresPredictions, tags: Sequence[str]
+):
+    await sink.put_predictions(rows_of(tags, 24), FENCE)
+    await settled(ledger, EIGHT, at("08:30"), (3, 0), at("08:36"))
+    await settled(ledger, at("08:30"), at("09:00"), (0, 3), at("09:06"))
+    await settled(ledger, at("09:00"), at("09:30"), (3, 3), at("09:36"))
+
+    series = await predicted(client, points="5")
+
+    assert series["bucket_s"] == 3600
+    assert series["filled"] == {tags[0]: [1.0, 0.0, None, None], tags[1]: [1.0, 0.0, None, None]}
+
+
+async def test_thresholds_of_tags_are_what_their_confidences_were_made_with(
+    client: ClientSession, sink: PostgresPredictions
+):
+    columns = tuple(Column(group, tag) for group in ("tag-anomaly-unscaled", "anomaly-confidence") for tag in "ab")
+    times = np.array([to_ns(EIGHT + number * TEN) for number in range(3)], np.int64)
+    values = np.array([[2.0, 0.0, 4.0, 0.0], [1.0, np.nan, 2.0, 1.0], [5.0, 3.0, 10.0, np.nan]])
+    await sink.put_predictions(Predictions(PUMP, "1", times, columns, values), FENCE)
+
+    assert (await predicted(client))["tag_thresholds"] == {"a": 0.5}  # of b, no row has both

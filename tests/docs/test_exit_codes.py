@@ -7,7 +7,7 @@ from pathlib import Path
 from latigo.cli.exits import Exit, exit_code
 from latigo.domain.errors import ConfigurationError, LatigoError, NoConfiguration, Unavailable, UnknownName
 from latigo.service import LISTEN_WITHIN
-from tests.docs.test_supervisord_conf import PROGRAMS, conf
+from tests.deploy.test_supervisord_conf import PROGRAMS, conf
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")

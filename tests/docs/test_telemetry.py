@@ -2,8 +2,8 @@
 
 import ast
 import re
-from collections.abc import Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,12 +21,17 @@ SOURCE = ROOT / "src" / "latigo"
 METHODS = {"debug", "info", "warning", "error", "exception", "critical"}
 
 
-def calls() -> Iterator[tuple[str, ast.Call]]:
+@cache
+def calls() -> list[tuple[str, ast.Call]]:
     """Every call such as ``log.info("noun.past_participle", ...)`` with its event, also where one of two is chosen."""
-    for file in SOURCE.rglob("*.py"):
-        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(call, ast.Call) and call.args and _logs(call.func):
-                yield from ((text.value, call) for text in _texts(call.args[0]) if isinstance(text.value, str))
+    return [
+        (text.value, call)
+        for file in SOURCE.rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and call.args and _logs(call.func)
+        for text in _texts(call.args[0])
+        if isinstance(text.value, str)
+    ]
 
 
 def logged() -> set[str]:

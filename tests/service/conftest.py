@@ -1,20 +1,20 @@
 """A small plant for tests that run all of Latigo: the sandbox's Gordo in the test's loop, and a ledger of its own."""
 
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.in_memory import folder_in_memory
 from tests.support.sandbox import Sandbox, open_sandbox
 
 
 @pytest.fixture
 def server_folder() -> Iterator[Path]:
     """For a database server of the test's own; a folder under ``tmp_path`` may be closed to the server's account."""
-    with tempfile.TemporaryDirectory(prefix="latigo-pg-") as folder:
-        Path(folder).chmod(0o711)  # the server's account has to pass where we are root
-        yield Path(folder)
+    with folder_in_memory("latigo-pg-") as folder:
+        folder.chmod(0o711)  # the server's account has to pass where we are root
+        yield folder
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from latigo.postgres.database import Database
 from latigo.settings import Settings
 from latigo.web.api.endpoint import PREFIX, Endpoint
 from latigo.web.api.registry import ENDPOINTS
-from latigo.wiring.resources import connect_to
+from latigo.wiring.ledger import connect_to
 from tests.support.postgres import fresh_database
 from tests.support.web import context_of, fill_ledger, serving_api
 

@@ -8,18 +8,22 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import psutil
 import pytest
 
 from chaos.campaign import run
+from chaos.formulas import PROJECT
+from chaos.judge import read_beginnings, read_facts
 from chaos.namespaces import are_permitted, open_namespaces
 from chaos.network import SOUND, Condition, Link, Network, Way, open_proxies
 from chaos.plan import Action
 from chaos.processes import ROOT
 from chaos.world import Size
+from latigo.domain.windows import floor_to_slot
 from tests.support.waiting import eventually
 
 SEED = 8
@@ -38,8 +42,44 @@ async def test_nothing_is_lost_doubled_or_wrong_in_a_short_campaign(queue: str):
 
     assert outcome.faults() == [], "\n".join(said)
     assert {Action.KILL, Action.STOP, Action.FREEZE, Action.DEPLOY} <= set(outcome.steps)
-    assert outcome.verdict.slots >= SMALL.models * 60 // 10
+    assert outcome.verdict.slots >= SMALL.models  # many more where processes start in seconds
     assert outcome.verdict.values > 0
+
+
+async def test_the_judge_reads_the_project_of_the_campaign_only_and_what_is_stored_twice(ledger_url: str):
+    slot = timedelta(seconds=10)
+    moment = floor_to_slot(datetime.now(UTC), slot)
+    connection = await asyncpg.connect(ledger_url)
+    await connection.execute("SELECT ensure_prediction_day($1::date)", moment)
+    for project, tags in (("another", ["a"]), (PROJECT, ["b", "b"])):
+        await connection.execute(STORED, project, moment, slot, tags)
+    await connection.close()
+
+    facts = await read_facts(ledger_url)
+    begins = await read_beginnings(ledger_url, timedelta(hours=1), slot)
+
+    label = int(moment.timestamp())
+    assert {name: (each.since, each.rows, each.repeated) for name, each in facts.items()} == {
+        "pump-00": (label, {label: ("1", {("model-output", "b"): 1.0})}, [label])
+    }
+    assert begins["pump-00"] < label - 1800  # whatever the ledger says: it should have an hour of past
+
+
+#: A model and a row of it, with a value for each of its tags.
+STORED = """
+WITH model AS (
+    INSERT INTO model (project, name, revision, since, slot, delay, fold, first_seen)
+    VALUES ($1, 'pump-00', '1', $2, $3, '0', $3, $2)
+),
+series AS (INSERT INTO prediction_series (project, model) VALUES ($1, 'pump-00') RETURNING id),
+columns AS (
+    INSERT INTO prediction_columns (series_id, revision, column_groups, tags, digest, used_until)
+    SELECT id, '1', array_fill('model-output'::text, ARRAY[cardinality($4::text[])]), $4, sha256($1::text::bytea), $2
+    FROM series RETURNING id, series_id
+)
+INSERT INTO prediction (series_id, time, columns_id, values)
+SELECT series_id, $2, id, array_fill(1.0::float8, ARRAY[cardinality($4::text[])]) FROM columns
+"""
 
 
 async def test_a_campaign_that_is_killed_leaves_no_process_behind():

@@ -165,11 +165,10 @@ async def test_the_embedded_ledger_survives_the_kill_of_the_process_that_started
         async with open_embedded(data_dir) as url, looking_at(url) as ledger:
             inner = Sandbox(outer.gordo, ledger, tmp_path, models=2)
             before = await ledger.tasks("stored")
-            again = await start_again(inner, config)
+            await start_again(inner, config)
 
     assert len(before) == 2
     assert [outer.executed().count(last_row(task)) for task in before] == [1, 1]
-    assert again.events("embedded.adopted")
     assert not (data_dir / "data" / "postmaster.pid").exists()
 
 

@@ -30,7 +30,7 @@ async def judged(plant: Plant, moments: Sequence[datetime], works: Callable[[str
 
 
 async def test_a_day_in_the_life(ledger_url: str):
-    """The scheduler is away for 6 h, Gordo for 2 h, a tag for 12 h, a project for 4 h; readings of two tags are late.
+    """The scheduler is down for 6 h, Gordo for 2 h, a tag for 12 h, a project for 4 h; readings of two tags are late.
 
     There are a new revision of one project, and new models in another one.
     """
@@ -114,11 +114,11 @@ async def test_a_slot_that_only_some_readings_had_reached_is_put_right_by_a_swee
     }
 
 
-AWAY = ["scheduler", "executors", "model server", "source", "sink", "queue"]
+DOWN = ["scheduler", "executors", "model server", "source", "sink", "queue"]
 
 
-@pytest.mark.parametrize("away", AWAY)
-async def test_eight_days_without_a_part_are_made_up_for(away: str, ledger_url: str):
+@pytest.mark.parametrize("down", DOWN)
+async def test_eight_days_without_a_part_are_made_up_for(down: str, ledger_url: str):
     begins, ends = BEGIN + 2 * HOUR, BEGIN + 2 * HOUR + timedelta(days=8)
     projects = {f"plant-{number}": definitions(3 * number, 3) for number in range(2)}
 
@@ -134,16 +134,16 @@ async def test_eight_days_without_a_part_are_made_up_for(away: str, ledger_url: 
         ]
         with ExitStack() as gone:
             for moment in moments:
-                if moment == begins and away == "model server":
+                if moment == begins and down == "model server":
                     gone.enter_context(plant.gordo.controls.trouble(unavailable()))
                 if moment == ends:
                     gone.close()
                 there = is_there("", moment)
-                plant.has_scheduler = there or away != "scheduler"
-                plant.has_executors = there or away != "executors"
-                plant.sensors.away = away == "source" and not there
-                plant.sink.away = away == "sink" and not there
-                plant.queue.away = away == "queue" and not there
+                plant.has_scheduler = there or down != "scheduler"
+                plant.has_executors = there or down != "executors"
+                plant.sensors.down = down == "source" and not there
+                plant.sink.down = down == "sink" and not there
+                plant.queue.down = down == "queue" and not there
                 await plant.at(moment)
 
         slots, fewest, _ = await judged(plant, moments, is_there)

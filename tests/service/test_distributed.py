@@ -213,6 +213,34 @@ async def test_a_stopped_executor_keeps_its_partitions_until_it_has_done_what_it
     await plant.sandbox.ledger.assert_adds_up(plant.sandbox.models, until)
 
 
+async def test_a_drained_executor_leaves_its_partitions_to_others_while_its_task_hangs(plant: Plant):
+    config = plant.config(executor={"concurrency": 1, "lease": "1m"})
+    scheduler, drained = await plant.start("scheduler", config), await plant.start("executor", config)
+    held = plant.sandbox.gordo.controls.hang()
+    await plant.share(among=1, within=60)
+    await held.reached()
+    before = await plant.owners()
+    (begun,) = await plant.sandbox.ledger.tasks("claimed")
+    (row,) = await plant.sandbox.ledger.fetch("SELECT id FROM executor")
+    heir = await plant.start("executor", config)
+    command = ("executors", "drain", row["id"], "--reason", "a test", "--config", str(config))
+    code, _, errors = await latigo(*command, folder=plant.sandbox.folder)
+    assert code == 0, errors
+
+    async def others_have_all() -> bool:
+        owners = await plant.owners()
+        return sum(owners.values()) == PARTITIONS and not owners.keys() & before.keys()
+
+    await heir.until(others_have_all, within=90, what="the other executor has all partitions")
+    held.lift()
+    until = await whole(plant, heir)
+
+    assert [await drained.stop(), await heir.stop(), await scheduler.stop()] == [0, 0, 0]
+    stored = {task["id"]: task["starts"] for task in await plant.sandbox.ledger.tasks("stored")}
+    assert stored[begun["id"]] == 1
+    await plant.sandbox.ledger.assert_adds_up(plant.sandbox.models, until)
+
+
 async def test_a_single_scheduler_answers_its_probes_and_reports_the_lag(plant: Plant):
     scheduler = await plant.start("scheduler")
     await eventually(lambda: plant.sandbox.ledger.value(PUBLISHED), within=30, what="tasks are published")

@@ -1,4 +1,4 @@
-"""One scheduler, three executors, eight partitions, five thousand tasks, and processes that are killed at random."""
+"""One scheduler, three executors, eight partitions, two thousand tasks, and processes that are killed at random."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -15,7 +15,7 @@ from tests.support.sandbox import Sandbox, open_sandbox
 from tests.support.waiting import eventually
 
 SEED = 20261123
-MODELS, SLOTS = 250, 20
+MODELS, SLOTS = 200, 10
 TASKS = MODELS * SLOTS
 PARTITIONS, EXECUTORS = 8, 3
 #: Who is killed, in an order that the seed decides; so many tasks are settled between one and the next.

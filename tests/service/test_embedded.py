@@ -22,6 +22,30 @@ from tests.support.clock import ManualClock
 from tests.support.postgres import FAST
 from tests.support.waiting import eventually
 
+KILLED_WHILE_STARTING = """
+import os, signal, sys
+from pathlib import Path
+from latigo.postgres.cluster import Cluster
+from latigo.postgres.embedded import EmbeddedServer
+
+def killed(cluster, process):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Cluster._await_end = killed
+EmbeddedServer(Path(sys.argv[1]), {"fsync": "off"}).open()
+"""
+
+USED_ON_A_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from latigo.postgres.embedded import EmbeddedServer
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+server = EmbeddedServer(Path(sys.argv[1]))
+server.open()
+server.close()
+"""
+
 OPEN_AND_WAIT = """
 import asyncio, sys
 from pathlib import Path
@@ -116,19 +140,99 @@ async def test_users_that_come_at_the_same_time_get_one_server(home: Path):
     assert server_pid(home) is None
 
 
-async def test_a_server_whose_user_was_killed_is_adopted_and_then_stopped(home: Path):
-    user = await asyncio.to_thread(another_user, home)
-    orphan = server_pid(home)
-    user.send_signal(signal.SIGKILL)
-    user.communicate()
-    assert orphan is not None
-    assert server_pid(home) == orphan
+def reapers(home: Path) -> list[psutil.Process]:
+    """The processes that wait for the end of all users."""
+    return [
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if (command := each.info["cmdline"]) and "latigo.postgres.reaper" in command and str(home) in command
+    ]
 
+
+def reaper(home: Path) -> psutil.Process:
+    """The only one of them."""
+    (found,) = reapers(home)
+    return found
+
+
+async def test_a_server_whose_users_were_all_killed_is_stopped(home: Path):
+    users = [await asyncio.to_thread(another_user, home) for _ in range(2)]
+    server, waiting = psutil.Process(server_pid(home)), reaper(home)
+    users[0].kill()
+    users[0].communicate()
+    assert server.is_running()
+    users[1].kill()
+    users[1].communicate()
+
+    await eventually(lambda: server_pid(home) is None, what="the server has ended")
+    await eventually(lambda: not waiting.is_running(), what="what waited for that has ended")
+    assert not server.is_running()
     async with open_embedded(home, settings=FAST) as url:
-        assert server_pid(home) == orphan
         assert await ask(url, "SELECT 1") == 1
 
+
+async def test_a_server_whose_user_was_killed_is_adopted_by_one_that_comes_in_time(home: Path):
+    user = await asyncio.to_thread(another_user, home)
+    orphan, waiting = server_pid(home), reaper(home)
+    waiting.suspend()
+    user.kill()
+    user.communicate()
+
+    async with open_embedded(home, settings=FAST) as url:
+        waiting.resume()
+        assert server_pid(home) == orphan
+        assert await ask(url, "SELECT 1") == 1
+        assert reaper(home).pid == waiting.pid
+
     assert server_pid(home) is None
+    await eventually(lambda: not waiting.is_running(), what="nothing waits any more")
+
+
+async def test_a_server_that_nobody_would_stop_any_more_is_stopped_again_once_it_was_adopted(home: Path):
+    user = await asyncio.to_thread(another_user, home)
+    reaper(home).kill()
+    user.kill()
+    user.communicate()
+    assert server_pid(home) is not None
+
+    adopting = await asyncio.to_thread(another_user, home)
+    adopting.kill()
+    adopting.communicate()
+
+    await eventually(lambda: server_pid(home) is None, what="the server has ended")
+
+
+async def test_a_server_whose_only_user_was_killed_while_it_started_is_stopped_as_well(home: Path):
+    async with open_embedded(home, settings=FAST):
+        pass
+    killed = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", KILLED_WHILE_STARTING, str(home)], check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+
+    await eventually(lambda: not reapers(home), what="nothing waits any more")
+    assert server_pid(home) is None
+    log = "".join(file.read_text() for file in (home / "data" / "log").glob("*.log"))
+    assert log.count("ready to accept connections") == log.count("database system is shut down") == 2
+
+
+async def test_a_user_comes_and_goes_where_nothing_can_be_written_any_more(home: Path):
+    async with open_embedded(home, settings=FAST) as url:
+        user = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-c", USED_ON_A_FULL_DISK, str(home)], check=False, capture_output=True
+        )
+
+        assert (user.returncode, user.stderr) == (0, b"")
+        assert await ask(url, "SELECT 1") == 1
+
+
+async def test_signals_to_all_processes_stop_the_server_no_sooner_than_its_users(home: Path):
+    async with open_embedded(home, settings=FAST) as url:
+        for asked in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            reaper(home).send_signal(asked)
+
+        assert await ask(url, "SELECT 1") == 1
+        assert reaper(home).is_running()
 
 
 async def test_a_server_outlives_the_one_that_started_it_while_another_process_uses_it(home: Path):
@@ -212,6 +316,25 @@ async def test_another_server_that_got_the_id_of_a_dead_one_is_neither_used_nor_
             assert await ask(url, "SHOW data_directory") == str(home / "data")
 
         assert await ask(other, "SHOW data_directory") == str(other_home / "data")
+
+
+async def test_a_server_of_another_container_is_left_alone(home: Path):
+    """Its process has an id that means nothing here, but its socket is the same."""
+    server = EmbeddedServer(home, FAST)
+    await asyncio.to_thread(server.open)
+    file = home / "data" / "postmaster.pid"
+    written = file.read_text()
+    unseen = "\n".join([str(2**22 + 1), *written.split("\n")[1:]])
+    file.write_text(unseen)
+
+    with pytest.raises(Unavailable, match="process 4194305 of another container"):
+        await asyncio.to_thread(EmbeddedServer(home, FAST).open)
+
+    assert file.read_text() == unseen
+    file.write_text(written)
+    assert await ask(server.url, "SELECT 1") == 1
+    await asyncio.to_thread(server.close)
+    assert server_pid(home) is None
 
 
 async def test_a_first_use_that_was_cut_short_leaves_nothing_in_the_way(home: Path):

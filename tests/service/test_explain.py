@@ -44,6 +44,13 @@ class Operator:
         assert ended == code, (output, errors)
         return output or errors
 
+    async def over_http(self, url: str, token: Path, *arguments: str, code: int = 0) -> Any:
+        ended, output, errors = await latigo(
+            *arguments, "--url", url, "--token-file", str(token), "--json", folder=self._folder
+        )
+        assert ended == code, (output, errors)
+        return orjson.loads(output)
+
     async def explain(self, model: str, at: datetime | str, *options: str, code: int = 0) -> Any:
         time = at if isinstance(at, str) else iso(at)
         output = await self.run("explain", f"{PROJECT}/{model}", "--at", time, "--json", *options, code=code)
@@ -58,12 +65,17 @@ async def covers(sandbox: Sandbox, service: Service, model: str, time: datetime)
 
 
 async def test_a_prediction_is_explained_and_verified_and_a_changed_value_in_the_sink_is_found(sandbox: Sandbox):
-    config = sandbox.config(sensors={"kind": KIND, "options": {"tag": SILENT}})
+    token = sandbox.folder / "token"
+    token.write_text("token-of-anna")
+    tokens = {"anna": {"file": str(token), "may": "act"}}
+    config = sandbox.config(sensors={"kind": KIND, "options": {"tag": SILENT}}, http={"port": 0, "tokens": tokens})
     operator, moment = Operator(sandbox, config), newest_due() - SLOT
     async with serving(config) as service:
         await covers(sandbox, service, FIRST, moment)
 
         covered = await operator.explain(FIRST, moment + timedelta(seconds=1), "--verify")
+        asked = ("explain", f"{PROJECT}/{FIRST}", "--at", iso(moment), "--verify")
+        there = (await operator.over_http(await service.url(), token, *asked))["verification"]
         assert await service.stop() == 0
     text = await operator.run("explain", f"{PROJECT}/{FIRST}", "--at", iso(moment))
     await sandbox.ledger.fetch(IN_SLOT.format(values="array_cat(ARRAY[values[1] + 1], values[2:])"), FIRST, moment)
@@ -82,6 +94,9 @@ async def test_a_prediction_is_explained_and_verified_and_a_changed_value_in_the
     assert receipt["stages"]["predict"] > 0
     assert receipt["highest_total_anomaly"] > 0
     assert (covered["verification"]["equal"], covered["verification"]["values_differing"]) == (True, 0)
+    assert there == covered["verification"]
+    assert [len(each["stored"]) for each in there["compared"]] == [len(there["times"])] * len(there["compared"])
+    assert all(each["stored"] == each["predicted"] for each in there["compared"])
     assert text.startswith(f"{PROJECT}/{FIRST} has its predictions for the slot {iso(moment)}")
 
     verification = changed["verification"]
@@ -164,7 +179,7 @@ async def test_what_is_worked_on_waits_for_a_circuit_or_is_parked_says_so(sandbo
         return bool(await sandbox.ledger.value("SELECT lease_until <= ledger_now() FROM planner"))
 
     await eventually(nobody_plans, within=30, what="the lease to plan has ended")
-    away = await operator.explain(row["model"], row["start"])
+    down = await operator.explain(row["model"], row["start"])
 
     task = next(task for task in working["tasks"] if task["has_it"])
     assert (working["state"], task["state"]) == ("in_task", "claimed")
@@ -172,8 +187,8 @@ async def test_what_is_worked_on_waits_for_a_circuit_or_is_parked_says_so(sandbo
     assert parked["state"] == "parked"
     assert parked["parked"][0]["reason"] in {"attempts", "values_refused"}
     assert f"What you can do: {parked['parked'][0]['you_can_do']}." in parked["story"]
-    assert away["state"] == "missing"
-    assert [circuit["downstream"] for circuit in away["circuits"]] == [f"gordo/{PROJECT}"]
-    assert not away["planner"]
-    assert f"The circuit of gordo/{PROJECT} is open since" in " ".join(away["story"])
-    assert datetime.fromisoformat(away["now"]) <= datetime.now(UTC)
+    assert down["state"] == "missing"
+    assert [circuit["downstream"] for circuit in down["circuits"]] == [f"gordo/{PROJECT}"]
+    assert not down["planner"]
+    assert f"The circuit of gordo/{PROJECT} is open since" in " ".join(down["story"])
+    assert datetime.fromisoformat(down["now"]) <= datetime.now(UTC)

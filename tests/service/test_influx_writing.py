@@ -28,7 +28,8 @@ from latigo.providers.protocols import PredictionStorageProvider, SensorSource
 from latigo.runtime.clock import SystemClock
 from latigo.settings import InfluxSink, Settings, load_settings
 from latigo.testing.predictions import FENCE
-from latigo.wiring.resources import open_sensors, open_sink
+from latigo.wiring.resources import open_sink
+from latigo.wiring.sources import open_sensors
 from tests.support.certificates import Certificate, self_signed
 from tests.support.influxd import InfluxDatabase, InfluxServers, administer, fresh_influx_database, select, write_lines
 from tests.support.prediction_stores import influx_predictions

@@ -13,7 +13,7 @@ from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.postgres.database import Database
 from latigo.postgres.migrate import migrate
 from latigo.settings import Settings
-from latigo.wiring.resources import connect_to, open_ledger
+from latigo.wiring.ledger import connect_to, open_ledger
 from tests.support.waiting import eventually
 
 SHORTLY = timedelta(milliseconds=300)

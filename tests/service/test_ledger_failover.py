@@ -9,7 +9,7 @@ import pytest
 from latigo.domain.errors import Unavailable
 from latigo.postgres.servers import Servers
 from latigo.sandbox.gordo.controls import PREDICTING, Hang
-from latigo.wiring.resources import connect_to
+from latigo.wiring.ledger import connect_to
 from tests.service.test_ledger_database import ledger_at
 from tests.support.postgres import database_on, execute
 from tests.support.process import latigo, serving
@@ -55,6 +55,23 @@ async def test_after_a_failover_it_goes_on_with_the_server_that_takes_writes(
     assert "unknown" in unknown
     assert "connected to a read-only server" in said
     assert "connected to a read-only server" in checked
+
+
+async def test_tasks_whose_claims_a_server_that_took_over_lacks_are_done_all_the_same(sandbox: Sandbox):
+    held = sandbox.gordo.controls.trouble(Hang(), PREDICTING)
+    async with serving(sandbox.config()) as service:
+        await service.meets(held)
+        await execute(
+            sandbox.ledger.url,
+            "UPDATE task SET state = 'published', claim = claim - 1, claimed_by = NULL, lease_until = NULL, starts = 0"
+            " WHERE state = 'claimed'",
+        )
+        await service.logged("claim.lost")
+        held.lift()
+        until = await sandbox.whole(service)
+        assert await service.stop() == 0
+
+    await sandbox.ledger.assert_adds_up(sandbox.models, until)
 
 
 async def test_a_database_that_is_dropped_and_created_anew_is_migrated_and_all_is_planned_again(sandbox: Sandbox):

@@ -100,6 +100,23 @@ async def test_columns_that_change_within_a_revision_are_united(pool: Pool):
     np.testing.assert_array_equal(stored.values, [[1, 2, np.nan], [4, np.nan, 3]])
 
 
+async def test_more_values_than_a_statement_has_are_written_in_several(pool: Pool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("latigo.providers.postgres.predictions._VALUES_AT_ONCE", 5)
+    store = PostgresPredictions(pool, PostgresSink())
+    whole = predictions(*([float(number), -float(number)] for number in range(1, 8)))
+    newer = predictions([10, 20], start=MIDNIGHT + timedelta(minutes=30))
+    await store.put_predictions(newer, FENCE._replace(epoch=FENCE.epoch + 1))
+
+    written = await store.put_predictions(whole, FENCE)
+
+    (stored,) = await store.get_predictions(PUMP, ALWAYS)
+    rest = [0, 1, 2, 4, 5, 6]
+    assert (written.times.tolist(), written.newer) == (whole.times[rest].tolist(), 1)
+    assert stored.times.tolist() == whole.times.tolist()
+    assert stored.values[rest].tolist() == whole.values[rest].tolist()
+    assert stored.values[3].tolist() == [10, 20]
+
+
 async def test_of_rows_with_the_same_time_the_last_one_counts(pool: Pool):
     twice = predictions([1, 2], [3, 4], [5, 6], step=timedelta(0))
 

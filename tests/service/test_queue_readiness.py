@@ -9,7 +9,7 @@ import pytest
 from latigo.ledger.queue_outages import QueueOutages, keep_queue_outages
 from latigo.reports.status import read_status
 from latigo.runtime.clock import SystemClock
-from latigo.wiring.resources import connect_to
+from latigo.wiring.ledger import connect_to
 from tests.support.build import DEFAULTS
 from tests.support.event_hub_queue import HUB, HubQueue, nothing_left, open_hub_queue, publish, some_tasks, working
 from tests.support.waiting import eventually

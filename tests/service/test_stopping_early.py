@@ -66,7 +66,7 @@ async def test_it_ends_with_0(
         ledger={"kind": "embedded", "data_dir": str(server_folder)},
         models={"url": "http://127.0.0.1:9"},
     )
-    async with serving(config) as service:
+    async with serving(config, python=sys.executable) as service:
         await service.until(lambda: moment(service, server_folder), what="the moment")
 
         service.process.send_signal(asked)

@@ -48,7 +48,8 @@ from latigo.sandbox.timeseries import FaultKind, Reading, SandboxTimeseries, ope
 from latigo.settings import Settings
 from latigo.settings import TimeseriesSensors as TimeseriesSettings
 from latigo.telemetry.metrics import Metrics
-from latigo.wiring.resources import open_ledger, open_resources
+from latigo.wiring.ledger import open_ledger
+from latigo.wiring.resources import open_resources
 from tests.support.entra import CREDENTIAL, Directory, directory
 from tests.support.prediction_stores import timeseries_predictions
 from tests.support.sensor_sources import fill_timeseries
@@ -532,6 +533,22 @@ async def test_series_are_created_once_in_batches_and_written_in_parts(server: S
     ]
     assert max(sizes) <= 10_000
     assert sum(sizes) == 30_000
+
+
+async def test_large_predictions_are_written_some_columns_at_a_time(
+    server: SandboxTimeseries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("latigo.providers.timeseries.predictions._POINTS_AT_ONCE", 7)
+    columns = tuple(Column("model-output", f"1903.T{number}") for number in range(5))
+    rows = [[10.0 * row + column for column in range(5)] for row in range(3)]
+    async with timeseries_predictions(server) as store:
+        written = await store.put_predictions(predicted(rows, *columns), FENCE)
+
+    assert len(written) == 3
+    assert server.controls.count("/data") == 3  # of two columns at most
+    stored = {each.document["name"]: [point.value for point in each.points.values()] for each in server.store}
+    expected = [[10.0 * row + column for row in range(3)] for column in range(5)]
+    assert [stored[name] for name in sorted(stored)] == expected
 
 
 async def test_a_search_that_lags_behind_a_creation_does_no_harm(server: SandboxTimeseries) -> None:

@@ -42,7 +42,8 @@ from latigo.runtime.in_progress import InProgress
 from latigo.sandbox.gordo import ModelDefinition, ModelKind, ProjectDefinition, open_sandbox_gordo
 from latigo.sandbox.timeseries import Fault, FaultKind, Reading, Recorded, SandboxTimeseries, open_sandbox_timeseries
 from latigo.settings import Settings, TimeseriesSensors, TimeseriesSink
-from latigo.wiring.resources import Resources, open_ledger
+from latigo.wiring.ledger import open_ledger
+from latigo.wiring.resources import Resources
 from tests.support.entra import CREDENTIAL, directory
 from tests.support.running_latigo import (
     ModelState,

@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -33,6 +34,9 @@ document.addEventListener("securitypolicyviolation", (event) => {
   window.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
 });
 """
+_HERE = Path(__file__).parent
+#: Functions of a page that list what it breaks: for every user, and for the eye.
+_RULES = [(_HERE / name).read_text(encoding="utf-8") for name in ("rules.js", "legible.js")]
 #: What the browser itself logs where a request fails, as it does in a test of an outage.
 _FAILED_REQUEST = "Failed to load resource"
 
@@ -70,6 +74,12 @@ class Visitor:
 
     def page(self, path: str = "/", *, width: int = WIDE, scheme: Any = "light", **options: Any) -> Page:
         """Open a page in a context of its own, and wait until it shows what it has asked for."""
+        page = self.blank(width=width, scheme=scheme, **options)
+        self.go(page, path)
+        return page
+
+    def blank(self, *, width: int = WIDE, scheme: Any = "light", **options: Any) -> Page:
+        """Open an empty page in a context of its own."""
         context = self._browser.new_context(
             viewport={"width": width, "height": 900 if width > NARROW else 800}, color_scheme=scheme, **options
         )
@@ -79,7 +89,6 @@ class Visitor:
         page = context.new_page()
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.messages.append(f"{page.url}: {error}"))
-        self.go(page, path)
         return page
 
     def go(self, page: Page, path: str) -> None:
@@ -106,6 +115,15 @@ def settled(page: Page) -> None:
     """Wait until every panel has an answer."""
     expect(page.locator("main > *").first).to_be_visible()
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
+
+
+def breaches(page: Page) -> list[str]:
+    """What a page breaks of the rules of rules.js and legible.js."""
+    return [
+        each
+        for rules in _RULES
+        for each in page.evaluate(rules.partition("\n() =>")[1].strip() + rules.partition("\n() =>")[2])
+    ]
 
 
 def text_of(place: Page | Locator) -> str:

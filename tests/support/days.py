@@ -59,11 +59,11 @@ _EXECUTOR = "executor"
 
 
 class AbsentableSink:
-    """A real sink that can be away."""
+    """A real sink that can be down."""
 
     def __init__(self, store: PredictionStorageProvider) -> None:
         self._store = store
-        self.away = False
+        self.down = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -77,25 +77,25 @@ class AbsentableSink:
         return await self._store.put_predictions(predictions, fence)
 
     def _require_there(self) -> None:
-        if self.away:
+        if self.down:
             raise Unavailable("nothing answers", downstream=self._store.downstream)
 
 
 class AbsentableQueue(InternalQueue):
-    """A real queue that can be away, for the scheduler."""
+    """A real queue that can be down, for the scheduler."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.away = False
+        self.down = False
 
     async def publish(self, tasks: Sequence[Task], version: int = envelope.HIGHEST) -> Mapping[int, str]:
-        if self.away:
+        if self.down:
             raise Unavailable("nothing answers", downstream=self.channel)
         return await super().publish(tasks, version)
 
     def take(self) -> list[Task]:
         """Return what waits."""
-        return [self._tasks.get_nowait() for _ in range(self._tasks.qsize())]
+        return list(iter(self._next, None))
 
 
 @dataclass

@@ -234,7 +234,7 @@ async def publish(sender: EventHubSender, tasks: Sequence[Task]) -> dict[int, st
             places.update(await sender.publish(left, HIGHEST) if left else {})
         return len(places) == len(tasks)
 
-    await eventually(sent, within=20, every=0.2, what="all tasks are sent")
+    await eventually(sent, within=120, every=0.2, what="all tasks are sent")
     return places
 
 

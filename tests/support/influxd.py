@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from io import BytesIO
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -15,6 +14,7 @@ import pytest
 from latigo.domain.errors import ConfigurationError
 from latigo.domain.series import Readings
 from latigo.sandbox.influxd import Influxd, find_influxd
+from tests.support.in_memory import folder_in_memory
 from tests.support.lacking import lacking
 
 _numbers = count(1)
@@ -40,8 +40,8 @@ def require_influxd() -> None:
 def influx_server() -> Iterator[str]:
     """The URL of a server that lives as long as the test session."""
     require_influxd()
-    with TemporaryDirectory(prefix="latigo-influxd-") as folder:
-        server = Influxd(Path(folder))
+    with folder_in_memory("latigo-influxd-") as folder:
+        server = Influxd(folder)
         server.open()
         try:
             yield server.url
@@ -53,8 +53,8 @@ def influx_server() -> Iterator[str]:
 def influx_servers() -> Iterator["InfluxServers"]:
     """Starts servers of the test's own, with settings such as ``INFLUXDB_HTTP_MAX_BODY_SIZE``."""
     require_influxd()
-    with TemporaryDirectory(prefix="latigo-influxd-") as folder:
-        servers = InfluxServers(Path(folder))
+    with folder_in_memory("latigo-influxd-") as folder:
+        servers = InfluxServers(folder)
         try:
             yield servers
         finally:

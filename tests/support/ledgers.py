@@ -18,7 +18,7 @@ from latigo.ledger.scheduler_store import PostgresSchedulerLedger, make_partitio
 from latigo.postgres.database import Database
 from latigo.postgres.migrate import migrate
 from latigo.postgres.ranges import to_window
-from latigo.wiring.resources import connect_to
+from latigo.wiring.ledger import connect_to
 from tests.support.build import CONNECT_TIMEOUT, DEFAULTS, a_spec, a_task, retry_rules
 from tests.support.postgres import database_on, execute, fresh_database
 from tests.support.waiting import eventually

@@ -7,7 +7,7 @@ it to that part, next to the real one. Everything else is set by the test.
 # ruff: noqa: ARG002 - a double takes arguments that it does not use
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -65,7 +65,11 @@ class Circuits:
 
     def listed(self) -> list[Circuit]:
         now = self.clock.now()
-        return [replace(self.open[name], probe_due=self.probe_at[name] <= now) for name in sorted(self.open)]
+        late = {name: now - self.probe_at[name] for name in sorted(self.open)}
+        return [
+            replace(self.open[name], probe_due=by >= timedelta(0), is_abandoned=by >= timedelta(hours=1))
+            for name, by in late.items()
+        ]
 
     def sent(self, downstream: str) -> None:
         if downstream in self.open:
@@ -157,7 +161,7 @@ class MemoryPlanning:
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
         self._ask("needs")
         needs = [
-            replace(need, windows={lane: w for lane, w in need.windows.items() if lane.is_live not in self._out(need)})
+            need._replace(windows={lane: w for lane, w in need.windows.items() if lane.is_live not in self._out(need)})
             for need in self.desired
         ]
         return [need for need in needs if need.windows]
@@ -295,7 +299,7 @@ class MemoryPlanning:
 
     def raise_epoch(self, name: str) -> None:
         """Let a model change, so that predictions of before do not count."""
-        self.desired = [replace(need, epoch=need.epoch + 1) if need.ref.name == name else need for need in self.desired]
+        self.desired = [need._replace(epoch=need.epoch + 1) if need.ref.name == name else need for need in self.desired]
 
     async def mark_published(self, term: Term, places: Mapping[int, str]) -> None:
         self._ask("mark_published", term)
@@ -303,13 +307,20 @@ class MemoryPlanning:
             if id_ in self.rows and self.rows[id_].state == "planned":
                 self.rows[id_].state, self.rows[id_].channel = "published", place
 
-    async def recover(self, term: Term, channel: str, *, isolated_starts: int, version: str) -> Mapping[str, int]:
+    async def recover(
+        self, term: Term, channel: str, *, held: Collection[int] | None = None, isolated_starts: int, version: str
+    ) -> Mapping[str, int]:
         self._ask("recover", term)
         superseded = [id_ for id_, row in self.rows.items() if not self._is_current(row)]
         for id_ in superseded:
             del self.rows[id_]
         rows = self.rows.items()
-        lost = [id_ for id_, row in rows if row.state == "published" and row.channel.split("#")[0] != channel]
+        published = [id_ for id_, row in rows if row.state == "published"]
+        lost = [
+            id_
+            for id_ in published
+            if self.rows[id_].channel.split("#")[0] != channel or (held is not None and id_ not in held)
+        ]
         for id_ in lost:
             self._wake(id_)
         return {"superseded": len(superseded), "lost": len(lost), "parked": 0}

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from latigo.domain.errors import NoData
-from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.model import ModelRef, ModelSpec, ModelStatus
 from latigo.domain.series import Column, Frame, Predictions, Times, Values
 from latigo.domain.windows import Window
-from latigo.providers.protocols import Execution, ModelStatus
+from latigo.providers.protocols import Execution
 
 
 class Doubler:

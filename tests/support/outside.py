@@ -11,7 +11,7 @@ import asyncpg
 from latigo.domain.coverage import Coverage
 from latigo.postgres.ranges import to_coverage
 from latigo.reports.status import read_status
-from latigo.wiring.resources import connect_to
+from latigo.wiring.ledger import connect_to
 from tests.support.build import DEFAULTS
 from tests.support.process import RESOLUTION
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -32,7 +33,9 @@ HOSTILE = (
 )
 _MODELS = """
 INSERT INTO model (project, name, revision, since, slot, delay, fold, spec, first_seen)
-SELECT 'plant-' || n % 10, 'unit-' || to_char(n, 'FM0000') || (ARRAY['-pump', '-turbine', '-compressor'])[1 + n % 3],
+SELECT 'plant-' || n % 10,
+       'unit-' || lpad(n::text, greatest(4, length(n::text)), '0')
+           || (ARRAY['-pump', '-turbine', '-compressor'])[1 + n % 3],
        '1764547200000', date_bin('30 minutes', now() - interval '29 days', 'epoch'),
        '30 minutes', '5 minutes', '1 day', $2, now()
 FROM generate_series(1, $1::int) AS n
@@ -82,6 +85,17 @@ class Served:
         wait_until(started, within=120, what=str(log))
         self.url = str(orjson.loads(started()[0])["url"]).rstrip("/")
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it do nothing while the block runs; its connections stay."""
+        if self._process is None:
+            raise RuntimeError("it has not been started")
+        os.kill(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._process.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         """End it as a power cut does."""
         if self._process is not None and self._process.poll() is None:
@@ -120,12 +134,15 @@ class Populated:
 
 
 @contextmanager
-def populated_plant(postgres_server: str, template: str, folder: Path, models: int) -> Iterator[Populated]:
-    """Serve a ledger with so many models, of which some lack something, and with names that mean harm."""
+def populated_plant(postgres_server: str, template: str, folder: Path, models: int, **http: Any) -> Iterator[Populated]:
+    """Serve a ledger with so many models, of which some lack something, and with names that mean harm.
+
+    ``http`` are settings of that section.
+    """
     with loop_aside() as aside:
         opened = fresh_database(postgres_server, template=template)
         url = aside.run(_entered(opened))
-        served = Served(config_for(url, folder, models))
+        served = Served(config_for(url, folder, models, **http))
         try:
             aside.run(_fill(url, models))
             served.start()
@@ -143,7 +160,7 @@ async def _left(context: AbstractAsyncContextManager[str]) -> None:
     await context.__aexit__(None, None, None)
 
 
-def config_for(ledger: str, folder: Path, models: int) -> Path:
+def config_for(ledger: str, folder: Path, models: int, **http: Any) -> Path:
     """A configuration under which a process only serves: its queue is empty."""
     where = folder / f"of-{models}"
     where.mkdir()
@@ -152,7 +169,7 @@ def config_for(ledger: str, folder: Path, models: int) -> Path:
         ledger={"kind": "postgres", "url": ledger},
         task_queue={"kind": "postgres"},
         models={"url": "http://127.0.0.1:9", "projects": [f"plant-{n}" for n in range(10)]},
-        http={"port": 0, "time_zone": "Asia/Kolkata", "tokens": _tokens(where)},
+        http={"port": 0, "time_zone": "Asia/Kolkata", "tokens": _tokens(where), **http},
     )
 
 

@@ -1,26 +1,31 @@
 """A real PostgreSQL for tests: one embedded server a session, one database a test."""
 
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from itertools import count
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from latigo.postgres.embedded import EmbeddedServer
+from tests.support.in_memory import folder_in_memory
 
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "max_wal_size": "128MB",
+}
 _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """The URL of a server that lives as long as the test session."""
-    with tempfile.TemporaryDirectory(prefix="latigo-pg-") as folder:
-        server = EmbeddedServer(Path(folder), FAST)
+    """The URL of a server that lives as long as the test session; in memory, since each database is 900 files."""
+    with folder_in_memory("latigo-pg-") as folder:
+        server = EmbeddedServer(folder, FAST)
         server.open()
         try:
             yield server.url

@@ -3,13 +3,13 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import orjson
 
@@ -17,6 +17,7 @@ from latigo.domain.windows import floor_to_slot
 from latigo.providers.simulated import Plant
 from latigo.sandbox.gordo import ProjectDefinition, Trouble, demo_project
 from latigo.settings.reference import to_toml
+from tests.support.preloaded import ForkedProcess, fork
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +96,7 @@ def environment() -> dict[str, str]:
 class Service:
     """One process of ``latigo serve``."""
 
-    def __init__(self, process: asyncio.subprocess.Process, config: Path, log: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | ForkedProcess, config: Path, log: Path) -> None:
         self.process = process
         self.config = config
         self._log = log
@@ -160,22 +161,30 @@ def term_of(service: Service) -> int:
     return max((int(event["term"]) for event in service.events("planner.elected")), default=0)
 
 
+async def _started(
+    *arguments: str, python: str, folder: Path, output: IO[bytes], errors: IO[bytes]
+) -> asyncio.subprocess.Process | ForkedProcess:
+    """A process of Latigo: forked from one that has imported it, or, with a ``python``, from its first statement on."""
+    if not python:
+        return await fork(*arguments, folder=folder, environment=environment(), output=output, errors=errors)
+    return await asyncio.create_subprocess_exec(
+        *(python, "-m", "latigo", *arguments),
+        cwd=folder,
+        env=environment(),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=output,
+        stderr=errors,
+        start_new_session=True,  # Ctrl-C is for the tests, which then end it
+    )
+
+
 @asynccontextmanager
-async def serving(
-    config: Path, *options: str, role: str = "all", python: str = sys.executable
-) -> AsyncIterator[Service]:
+async def serving(config: Path, *options: str, role: str = "all", python: str = "") -> AsyncIterator[Service]:
     """Start ``latigo serve``; killed at the end if it still runs. A failing test shows the end of its log."""
     log = config.with_name(f"{config.stem}-{next(_numbers)}.log")
+    arguments = ("serve", "--role", role, "--config", str(config), *options)
     with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(python, "-m", "latigo", "serve", "--role", role, "--config", str(config), *options),
-            cwd=config.parent,
-            env=environment(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,  # Ctrl-C is for the tests, which then end it
-        )
+        process = await _started(*arguments, python=python, folder=config.parent, output=output, errors=output)
     service = Service(process, config, log)
     try:
         yield service
@@ -189,24 +198,20 @@ async def serving(
 
 
 async def latigo(
-    *arguments: str, folder: Path, within: float = STARTS_WITHIN, python: str = sys.executable
+    *arguments: str, folder: Path, within: float = STARTS_WITHIN, python: str = ""
 ) -> tuple[int, str, str]:
     """Run one command to its end: exit code, standard output, standard error."""
-    process = await asyncio.create_subprocess_exec(
-        *(python, "-m", "latigo", *arguments),
-        cwd=folder,
-        env=environment(),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        async with asyncio.timeout(within):
-            output, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return process.returncode, output.decode(), errors.decode()
+    with TemporaryFile() as output, TemporaryFile() as errors:
+        process = await _started(*arguments, python=python, folder=folder, output=output, errors=errors)
+        try:
+            async with asyncio.timeout(within):
+                code = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        texts = []
+        for stream in (output, errors):
+            stream.seek(0)
+            texts.append(stream.read().decode())
+    return code, texts[0], texts[1]

@@ -11,7 +11,7 @@ from latigo.task_queue.eventhub.sender import SenderTiming
 from latigo.task_queue.internal import CAPACITY, InternalQueue
 from latigo.task_queue.postgres import PostgresSender, open_receiver
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
-from latigo.wiring.resources import connect_to
+from latigo.wiring.ledger import connect_to
 from tests.support.build import DEFAULTS
 from tests.support.event_hub_queue import QUICK_SENDER, nothing_left, open_hub_queue
 from tests.support.postgres import fresh_database

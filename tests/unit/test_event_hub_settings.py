@@ -80,6 +80,16 @@ def test_what_does_not_fit_together_is_refused_without_revealing_secrets(given: 
     assert KEY not in str(refused.value)
 
 
+def test_the_name_of_a_namespace_alone_is_refused_with_the_name_it_may_stand_for():
+    with pytest.raises(ConfigurationError, match=r"task_queue: .*fully qualified, such as plant\.servicebus\.windows"):
+        a_queue(namespace="plant", hub="a")
+
+
+@pytest.mark.parametrize("namespace", ["localhost", "emulator:5671", "[::1]:5671", "10.0.0.4"])
+def test_a_namespace_may_be_any_host(namespace: str):
+    assert a_queue(namespace=namespace, hub="a").address.host == namespace
+
+
 def test_secrets_are_not_in_what_is_printed():
     by_key = a_queue(connection_string=f"{WITH_KEY};EntityPath=tasks")
     by_secret = a_queue(

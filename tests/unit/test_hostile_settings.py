@@ -143,6 +143,42 @@ VARIABLES: Mapping[str, tuple[Mapping[str, str], str]] = {
     "text": ({"LATIGO_LOG__LEVEL": "x" * 100_000}, "log.level: should be"),
     "integer": ({"LATIGO_HTTP__PORT": "9" * 5_000}, "http.port: "),
     "integer in JSON": ({"LATIGO_HTTP": '{"port":' + "9" * 5_000 + "}"}, "http: should be a table"),
+    "two spellings": (
+        {"LATIGO_HTTP__PORT": "1", "latigo_http__port": "2"},
+        "LATIGO_HTTP__PORT and latigo_http__port set the same key",
+    ),
+    "a list and an item of it": (
+        {"LATIGO_PREDICTIONS": '[{"kind": "postgres"}]', "LATIGO_PREDICTIONS__0__RETENTION": "1d"},
+        "predictions: LATIGO_PREDICTIONS__0__RETENTION sets a key of it, but another variable sets it as a whole",
+    ),
+    "no key": ({"LATIGO_EXECUTOR__": "1"}, "executor.renew (from LATIGO_EXECUTOR__)"),
+    "no name": ({"LATIGO_HTTP__TOKENS__": "{}"}, 'http.tokens."": should match pattern'),
+    "key of an item": (
+        {"LATIGO_HTTP__TOKENS": '{"{}": {"tokn": "a-token"}}'},
+        "http.tokens.{}.tokn: unknown key; the nearest known one is http.tokens.{}.token (from",
+    ),
+    "line end in a token": ({"LATIGO_MODELS__TOKEN": "a\n"}, "models.token: must not hold control characters (from"),
+    "bytes in a token": ({"LATIGO_MODELS__TOKEN": "\udcff"}, "models.token: must not hold control characters"),
+    "line end in the token of a person": (
+        {"LATIGO_HTTP__TOKENS__ANNA__TOKEN": "a-token\n"},
+        "http.tokens.anna.token: must not hold control characters",
+    ),
+    "surrogate in the token of a person": (
+        {"LATIGO_HTTP__TOKENS": '{"anna": {"token": "\\ud800"}}'},
+        "http.tokens.anna.token: must not hold control characters",
+    ),
+    "line end in a header": (
+        {"LATIGO_METADATA_API__HEADERS__X-KEY": "a\r\nb: c"},
+        "metadata_api.headers.x-key: must not hold control characters",
+    ),
+    "name of a header": (
+        {"LATIGO_MODELS__HEADERS": '{"a b": "c"}'},
+        "models.headers.a b: is no name of a header: 'a b'",
+    ),
+    "two names of a header": (
+        {"LATIGO_MODELS__HEADERS": '{"X-Key": "a", "x-key": "b"}'},
+        "models.headers: X-Key and x-key are the same header",
+    ),
     "duration": ({"LATIGO_SCHEDULE__INTERVAL": "9" * 100_000 + "m"}, "schedule.interval: "),
 }
 

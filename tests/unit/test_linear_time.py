@@ -2,7 +2,8 @@
 
 Each case is measured at a size and at four times that: linear work takes four times as long, quadratic work sixteen
 times. CPU time of this thread, the best of all runs; a case is measured again only while it looks quadratic. What is
-bounded, and done within a few milliseconds at its largest, is fast enough whatever its curve.
+bounded, and at its largest done before it counts as a stall of the event loop, is fast enough whatever its curve: so
+short a time depends on whose data the caches of a shared processor hold.
 """
 
 import base64
@@ -50,9 +51,9 @@ from latigo.settings import FileSensors, load_settings
 from latigo.task_queue import envelope
 from latigo.web.hosts import named_hosts
 
-_FAST_S = 0.01
+_FAST_S = 0.025
 _MOST = 9.0  #: times as long at four times the size
-_ROUNDS = 6
+_ROUNDS = 12
 REF = ModelRef("plant-a", "pump-1")
 REFUSED = (LatigoError, InvalidFile, UnreadableError, frames.UnreadableResponse)
 
@@ -119,7 +120,7 @@ def tags(n: int) -> list[str]:
 
 def page(body: bytes | str, content_type: str = "text/html") -> responses.Response:
     content = body if isinstance(body, bytes) else body.encode()
-    return responses.Response(500, content_type, "1", content)
+    return responses.Response(500, content_type, "1", bytearray(content))
 
 
 def parquet(n: int) -> bytes:
@@ -201,7 +202,7 @@ GORDO = [
         "objects in pieces", lambda n: orjson.dumps([dict.fromkeys(tags(40_000))] * (n // 40_000)), read_json, 320_000
     ),
     Case("arrays in pieces", lambda n: b"[" + b"[]," * n + b"1]", read_json, 110_000),
-    Case("names in order", tags, in_order),
+    Case("names in order", tags, in_order, 40_000),
     Case("digits", lambda n: page('{"a": NaN, "b": ' + "1" * n + "}", "application/json"), lambda given: given.text),
     Case("column names", lambda n: [str(("model-output", tag)) for tag in tags(n)], frames.wanted_columns, 20_000),
     Case("odd column names", lambda n: ["(" * 2_000] * (n // 20), frames.wanted_columns, 2_000),
@@ -209,7 +210,7 @@ GORDO = [
     Case(
         "parquet",
         parquet,
-        lambda body: frames.read_predictions(body, model=REF, revision="1", max_rows=10, max_bytes=1 << 28),
+        lambda body: frames.read_predictions(bytearray(body), model=REF, revision="1", max_rows=10, max_bytes=1 << 28),
         4_000,
     ),
 ]
@@ -290,7 +291,7 @@ CSV = {
     "empty columns": (lambda n: ("time" + "," * n + "\n").encode(), 100_000),
     "long header": (lambda n: b"time," + b"a" * n, 3_000_000),
     "quotes in the header": (lambda n: b'time,"' + b'""' * n, 200_000),
-    "open quote": (lambda n: b'time,a\n2024-01-01T00:00:00Z,"' + b"x\n" * n, 400_000),
+    "open quote": (lambda n: b'time,a\n2024-01-01T00:00:00Z,"' + b"x\n" * n, 30_000),
     "malformed rows": (lambda n: b"time,a\n" + b"2024-01-01T00:00:00Z,1,2\n" * n, 8_000),
     "preamble": (lambda n: b"Report\n" * n + b"time,a\n", 100_000),
     "open quotes in the preamble": (lambda n: b'a,"\n' * 99 + b'time,"' + b"x" * n + b'",a\n', 100_000),
@@ -341,9 +342,9 @@ OTHERS = [
     *(Case(f"masking, {name}", make, mask_text, 200_000) for name, make in TEXTS.items()),
     Case("excerpt", lambda n: "hunter2 " * n, lambda text: excerpt(text, 500), 1_000_000),
     Case("comments", lambda n: b'#,"\na,"b"\n' * n, lambda data: without_comments(data, FORM)),
-    Case("open quotes after comments", lambda n: b'#\na,"\n' * n, lambda data: without_comments(data, FORM)),
+    Case("open quotes after comments", lambda n: b'#\na,"\n' * n, lambda data: without_comments(data, FORM), 30_000),
     Case("last row", lambda n: b'a,"\n' * n + b'"', lambda data: last_row_end(data, FORM)),
-    Case("a row's line", lambda n: b'a,"\n' * n, lambda data: line_of_row(data, FORM, 10**9)),
+    Case("a row's line", lambda n: b'a,"\n' * n, lambda data: line_of_row(data, FORM, 10**9), 30_000),
     Case("quotes that open again", lambda n: b'","y" ,"\n' * n, lambda data: without_damage(data, FORM), 20_000),
     Case("quotes in quotes", lambda n: b'a,"' + b'""' * n, lambda data: without_damage(data, FORM)),
     Case("quoted cells", lambda n: b'"a",' * n + b'"', lambda data: without_damage(data, FORM)),
@@ -406,4 +407,4 @@ def test_quadratic_work_is_recognised() -> None:
         return sum(1 for first in range(n) for second in range(n) if first == second)
 
     with pytest.raises(pytest.fail.Exception, match="takes"):
-        ensure_linear(Case("pairs", lambda n: n, quadratic, 1200))
+        ensure_linear(Case("pairs", lambda n: n, quadratic, 1600))

@@ -510,6 +510,14 @@ def test_a_secret_may_stand_in_a_file_of_its_own() -> None:
     assert settings.models.headers["X-Key"].get_secret_value() == "from-a-file"
 
 
+def test_a_window_that_is_longer_than_allowed_is_lowered_and_named() -> None:
+    longest, longer = (load(f'[schedule]\nmax_window = "{days}d"') for days in (7, 8))
+
+    assert longest.lowered() == {}
+    assert longer.lowered() == {"schedule.max_window": "8d is lowered to 7d"}
+    assert [each.schedule.longest_window for each in (longest, longer)] == [timedelta(days=7)] * 2
+
+
 @pytest.mark.parametrize(
     ("toml", "deprecated"),
     [
@@ -749,16 +757,16 @@ def test_patterns_know_upper_and_lower_case() -> None:
     [
         ("[task_queue]\nkind = 'eventhub'", "task_queue: give either connection_string, or namespace and hub"),
         (
-            "[task_queue]\nkind = 'eventhub'\nnamespace = 'n'\nhub = 'h'\nconnection_string = 'Endpoint=sb://n/'",
+            "[task_queue]\nkind = 'eventhub'\nnamespace = 'n.example'\nhub = 'h'\nconnection_string = 'Endpoint=sb://n/'",
             "task_queue: give either connection_string, or namespace and hub",
         ),
-        ("[task_queue]\nkind = 'eventhub'\nnamespace = 'n'", "task_queue: hub is missing"),
+        ("[task_queue]\nkind = 'eventhub'\nnamespace = 'n.example'", "task_queue: hub is missing"),
         (
-            "[task_queue]\nkind = 'eventhub'\nnamespace = 'n'\nhub = 'h'\ncredential = 'client_secret'",
+            "[task_queue]\nkind = 'eventhub'\nnamespace = 'n.example'\nhub = 'h'\ncredential = 'client_secret'",
             "needs tenant_id, client_id and client_secret",
         ),
         (
-            "[task_queue]\nkind = 'eventhub'\nnamespace = 'n'\nhub = 'h'\nexpiration = '15s'",
+            "[task_queue]\nkind = 'eventhub'\nnamespace = 'n.example'\nhub = 'h'\nexpiration = '15s'",
             "task_queue: expiration should be at least twice balance",
         ),
         ("[sensors]\nkind = 'influx'\nusername = 'u'", "sensors: username and password go together"),

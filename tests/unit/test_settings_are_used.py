@@ -1,11 +1,13 @@
 """Every key of the configuration does something: it is read where the work is done."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from latigo.settings import Settings
 from latigo.settings.keys import deprecated_keys, kind_name, sections_of
+from latigo.telemetry.events import EVENTS
 
 SOURCE = Path(__file__).parents[2] / "src" / "latigo"
 #: What the code calls a section, or something that holds it, next to the names of section and kind.
@@ -75,3 +77,20 @@ def test_the_one_key_that_nothing_reads_is_deprecated_in_every_text_about_it() -
 
     assert list(deprecated) == ["http.token"]
     assert all(description.startswith("Deprecated: ") for description in deprecated.values())
+
+
+def test_every_key_that_a_text_names_exists() -> None:
+    sections = {section: sections_of(field) for section, field in Settings.model_fields.items()}
+    known = {f"{section}.{name}" for section, kinds in sections.items() for kind in kinds for name in kind.model_fields}
+    named = re.compile(rf"(?<![\w./-])(?:{'|'.join(sections)})\.(?!sql\b|js\b|txt\b)[a-z_]+(?![\w(.])")
+    texts = [
+        node.value
+        for file in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+    found = {key for text in texts for key in named.findall(text)} - set(EVENTS)
+
+    assert found & known
+    assert sorted(found - known) == []

@@ -1,12 +1,20 @@
 """Dismiss failures that are known, so that they are no alarm until the model has another revision."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from latigo.actions.record import SQL, record
-from latigo.actions.retry import Retried
 from latigo.domain.errors import SelectionChanged
 from latigo.postgres.database import Database
 from latigo.reports.base import Report
+
+
+class Failing(NamedTuple):
+    """Failures that something is done about; None matches all."""
+
+    project: str | None = None
+    model: str | None = None
+    reason: str | None = None
+    sensor: str | None = None  #: that they are about
 
 
 class DismissalCount(Report):
@@ -17,14 +25,14 @@ class DismissalCount(Report):
     digest: str  #: of the models, their revisions and reasons
 
 
-async def count_dismissed(database: Database, wanted: Retried, *, undo: bool = False) -> DismissalCount:
+async def count_dismissed(database: Database, wanted: Failing, *, undo: bool = False) -> DismissalCount:
     """Return how much `dismiss` would dismiss, or `undo_dismissal` would end."""
     async with database.connection() as connection:
         return await _count(connection, wanted, undo=undo)
 
 
 async def dismiss(
-    database: Database, who: str, wanted: Retried, note: str, *, expect: str = "", undo: bool = False
+    database: Database, who: str, wanted: Failing, note: str, *, expect: str = "", undo: bool = False
 ) -> DismissalCount:
     """Dismiss the failures that there are now; they are tried as before, and listed apart.
 
@@ -55,6 +63,6 @@ async def dismiss(
     return counted
 
 
-async def _count(connection: Any, wanted: Retried, *, undo: bool) -> DismissalCount:
+async def _count(connection: Any, wanted: Failing, *, undo: bool) -> DismissalCount:
     statement = SQL["select_dismissed"] if undo else SQL["select_failures"]
     return DismissalCount(**await connection.fetchrow(statement, *wanted))

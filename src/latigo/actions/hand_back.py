@@ -6,16 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from latigo.actions.draining import find_executor
-from latigo.actions.record import SQL, record
+from latigo.actions.record import MOST_NAMES, SQL, ids_of, record
 from latigo.domain.errors import Misused
-from latigo.domain.model import ModelRef
-from latigo.domain.selector import select_models
 from latigo.domain.task import Lane
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_window
 from latigo.reports.base import Report
-
-_MAX_NAMES = 20  #: names of a selection that are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +50,7 @@ async def hand_back(
         Misused: none of these has a task.
     """
     async with database.transaction() as connection:
-        models = await _models(connection, held.names) if held.names else None
+        models = await ids_of(connection, held.names) if held.names else None
         executor = None if held.executor is None else await find_executor(connection, held.executor)
         rows = await connection.fetch(SQL["select_held"], models, executor, held.lane and held.lane.value)
         if not rows:
@@ -62,7 +58,7 @@ async def hand_back(
         tasks = [_taken_back(row) for row in rows]
         if not dry_run:
             await connection.fetch(SQL["plan_again"], [row["id"] for row in rows])
-            names = [*held.names[:_MAX_NAMES]]
+            names = [*held.names[:MOST_NAMES]]
             selector = {"names": names, "executor": executor, "lane": held.lane, "reason": reason}
             await record(connection, "tasks_hand_back", who, selector, f"{len(tasks)} tasks published again")
     return tasks
@@ -72,8 +68,3 @@ def _taken_back(row: Any) -> TakenBack:
     span = to_window(row["span"])
     names = ("project", "model", "lane", "state", "executor")
     return TakenBack(start=span.start, end=span.end, **{name: row[name] for name in names})
-
-
-async def _models(connection: Any, names: Sequence[str]) -> list[int]:
-    known = {ModelRef(row["project"], row["name"]): row["id"] for row in await connection.fetch(SQL["all_models"])}
-    return [known[ref] for ref in select_models(names, known)]

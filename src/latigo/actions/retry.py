@@ -1,10 +1,12 @@
 """Try again what is parked or waits."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from latigo.actions.record import SQL, record
+from latigo.actions.record import MOST_NAMES, SQL, ids_of, record
 from latigo.domain.errors import SelectionChanged
+from latigo.domain.windows import iso
 from latigo.postgres.database import Database
 from latigo.reports.base import Report
 from latigo.reports.choices import NO_READINGS
@@ -17,13 +19,23 @@ class Retried(NamedTuple):
     model: str | None = None
     reason: str | None = None
     sensor: str | None = None  #: what failed because of it, and slots that lack its readings
+    names: Sequence[str] = ()  #: ``PROJECT`` or ``PROJECT/MODEL``, or patterns of these; none: of any model
+    start: datetime | None = None  #: only whole slots that overlap ``[start, end)``; None: without a bound
+    end: datetime | None = None
+
+    def recorded(self, why: str) -> dict[str, Any]:
+        """Return what the record keeps: only some of many names."""
+        start, end = ("" if time is None else iso(time) for time in (self.start, self.end))
+        more = {"names": [*self.names[:MOST_NAMES]], "from": start, "to": end, "why": why}
+        named = dict(zip(self._fields, self[:4], strict=False))
+        return named | {name: value for name, value in more.items() if value}
 
 
 EVERYTHING = Retried()
 
 
 class Unparked(Report):
-    """A model that is no longer parked for this reason."""
+    """A model that is no longer parked for this reason, in the time that was named."""
 
     project: str
     model: str
@@ -49,9 +61,13 @@ class RetryCount(Report):
 
 
 async def count_retried(database: Database, wanted: Retried = EVERYTHING) -> RetryCount:
-    """Return how much `retry` would try again."""
+    """Return how much `retry` would try again.
+
+    Raises:
+        UnknownName: a name selects no model.
+    """
     async with database.connection() as connection:
-        return await _count(connection, wanted)
+        return await _count(connection, await _parameters(connection, wanted))
 
 
 async def retry(
@@ -69,28 +85,36 @@ async def retry(
         expect: the digest of what was counted before; empty: whatever there is.
 
     Raises:
+        UnknownName: a name selects no model.
         SelectionChanged: the selection has another digest by now.
     """
     async with database.transaction() as connection:
-        if expect and expect != (counted := await _count(connection, wanted)).digest:
+        project, model, reason, sensor, models, start, end = chosen = await _parameters(connection, wanted)
+        if expect and expect != (counted := await _count(connection, chosen)).digest:
             raise SelectionChanged(
                 f"the selection has changed: its digest is {counted.digest}, not {expect}; nothing was changed, and"
                 " --dry-run shows what it is now"
             )
         lacking: list[int] = []
-        if wanted.sensor is not None or wanted.reason == NO_READINGS:
-            lacking = [row["model_id"] for row in await connection.fetch(SQL["lock_lacking"], *wanted)]
-            await connection.execute(SQL["recheck_lacking"], lacking, wanted.sensor)
+        if sensor is not None or reason == NO_READINGS:
+            lacking = [row["model_id"] for row in await connection.fetch(SQL["lock_lacking"], *chosen)]
+            await connection.execute(SQL["recheck_lacking"], lacking, sensor, start, end)
             await connection.execute(SQL["end_silence"], lacking)
-        parked = [Unparked(**row) for row in await connection.fetch(SQL["unpark"], *wanted)]
+        parked = [Unparked(**row) for row in await connection.fetch(SQL["unpark"], *chosen)]
         woken = 0
-        if wanted.sensor is None:
-            await connection.execute(SQL["revive_models"], wanted.project, wanted.model)
-            woken = len(await connection.fetch(SQL["end_waiting"], *wanted[:3]))
+        if sensor is None:
+            await connection.execute(SQL["revive_models"], project, model, models)
+            woken = len(await connection.fetch(SQL["end_waiting"], project, model, reason, models, start, end))
         result = f"{len(parked)} unparked, {woken} woken, {len(lacking)} rechecked"
-        await record(connection, "retry", who, {**wanted._asdict(), **({"why": why} if why else {})}, result)
+        await record(connection, "retry", who, wanted.recorded(why), result)
     return RetryResult(parked, woken, len(lacking))
 
 
-async def _count(connection: Any, wanted: Retried) -> RetryCount:
-    return RetryCount(**await connection.fetchrow(SQL["count_retried"], *wanted))
+async def _parameters(connection: Any, wanted: Retried) -> tuple[Any, ...]:
+    """Return what the statements are given."""
+    models = await ids_of(connection, wanted.names) if wanted.names else None
+    return *wanted[:4], models, wanted.start, wanted.end
+
+
+async def _count(connection: Any, parameters: Sequence[Any]) -> RetryCount:
+    return RetryCount(**await connection.fetchrow(SQL["count_retried"], *parameters))

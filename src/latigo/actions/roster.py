@@ -4,23 +4,25 @@ The roster itself is the record: it keeps who decided, and when.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from latigo.domain.errors import Reason, Rejected
 from latigo.domain.model import ModelRef
-from latigo.providers.protocols import ModelExecutionProvider, ModelInformationProvider
 from latigo.reports.names import KnownNames, not_on_server, require_project
+
+if TYPE_CHECKING:
+    from latigo.providers.protocols import ModelExecutionProvider, ModelInformationProvider
 
 
 class ModelServer(Protocol):
     """Lists models, and runs them."""
 
     @property
-    def catalogue(self) -> ModelInformationProvider:
+    def catalogue(self) -> "ModelInformationProvider":
         """Its lists of models."""
 
     @property
-    def execution(self) -> ModelExecutionProvider:
+    def execution(self) -> "ModelExecutionProvider":
         """Its models, and Latigo's roster of them."""
 
 

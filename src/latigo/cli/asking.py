@@ -85,7 +85,7 @@ def with_service(
                 return await work(service)
         from latigo.runtime.clock import SystemClock
         from latigo.wiring.answering import context_of_ledger
-        from latigo.wiring.resources import open_ledger, user_at_host
+        from latigo.wiring.ledger import open_ledger, user_at_host
 
         async with open_ledger(settings) as database:
             return await work(InProcess(context_of_ledger(database, settings, SystemClock(), user_at_host())))

@@ -1,12 +1,12 @@
 """What ``latigo explain --verify`` does: the window is predicted again, and written nowhere."""
 
-from latigo.cli.verifying import predict_again
+from latigo.cli.verifying import verify
 from latigo.domain.model import ModelRef
 from latigo.reports.explain import Explanation
 from latigo.reports.verification import Verification
 from latigo.runtime.event_loop import run_async
 from latigo.settings import Settings
-from latigo.wiring.resources import open_ledger
+from latigo.wiring.ledger import open_ledger
 
 
 def verified(settings: Settings, ref: ModelRef, explanation: Explanation) -> Verification:
@@ -18,6 +18,6 @@ def verified(settings: Settings, ref: ModelRef, explanation: Explanation) -> Ver
 
     async def work() -> Verification:
         async with open_ledger(settings) as database:
-            return await predict_again(settings, database, ref, explanation)
+            return await verify(settings, database, ref, explanation)
 
     return run_async(work)

@@ -96,23 +96,23 @@ def settings_of(config: Path | None, *, quiet: bool = True, required: bool = Tru
         NoConfiguration: one is required, and there is none.
         ConfigurationError: they cannot be used.
     """
-    import structlog
-
-    from latigo.runtime.log import configure_logging
+    from latigo.runtime.log import configure_logging, get_logger
     from latigo.settings import load_settings
 
     settings = load_settings(config, os.environ, required=required)
     level = "warning" if quiet and settings.log.level in {"debug", "info"} else settings.log.level
     configure_logging(settings.log.format, level, secrets=settings.secret_values())
     for key, advice in settings.deprecated().items():
-        structlog.get_logger().warning("settings.deprecated", key=key, reason=advice)
+        get_logger(__name__).warning("settings.deprecated", key=key, reason=advice)
+    for key, reason in settings.lowered().items():
+        get_logger(__name__).warning("settings.lowered", key=key, reason=reason)
     return settings
 
 
 def with_ledger(settings: "Settings", work: "Callable[[Database], Awaitable[T]]") -> T:
     """Run ``work`` on the open ledger itself; see `latigo.cli.asking` for what a service answers as well."""
     from latigo.runtime.event_loop import run_async
-    from latigo.wiring.resources import open_ledger
+    from latigo.wiring.ledger import open_ledger
 
     async def opened() -> T:
         async with open_ledger(settings) as database:

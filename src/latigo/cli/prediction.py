@@ -11,21 +11,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from latigo.cli.prediction_files import draw, join, write
-from latigo.domain.errors import LatigoError, Reason, Rejected
+from latigo.domain.errors import LatigoError
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Frame, Predictions
 from latigo.domain.windows import Window, iso, slot_length, to_ns
 from latigo.executor.budget import ByteBudget
 from latigo.executor.oneshot import PredictedWindow, first_label, predict_once, windows_of
 from latigo.executor.pipeline import period_of
-from latigo.providers.gordo import Gordo, open_gordo
-from latigo.reports.names import KnownNames, not_on_server, require_project
+from latigo.providers.gordo import open_gordo
+from latigo.reports.names import KnownNames
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.units import format_duration
 from latigo.scheduler.listing import longest_window
 from latigo.settings import Settings, overrides_for
-from latigo.wiring.resources import open_sensors
+from latigo.wiring.predicting import spec_of
 from latigo.wiring.roster import NoRoster
+from latigo.wiring.sources import open_sensors
 
 
 async def predict(
@@ -104,36 +105,8 @@ async def explain(settings: Settings, ref: ModelRef, period: Window, revision: s
 def _windows(settings: Settings, spec: ModelSpec, period: Window) -> tuple[timedelta, Sequence[Window]]:
     """Return the length of a slot, and the windows that the period is predicted in."""
     slot = slot_length(spec.dataset.resolution, overrides_for(settings, spec.ref).interval)
-    longest = longest_window(settings.schedule.max_window, slot, spec.dataset.resolution)
+    longest = longest_window(settings.schedule.longest_window, slot, spec.dataset.resolution)
     return slot, windows_of(period, slot, longest)
-
-
-async def spec_of(gordo: Gordo, ref: ModelRef, revision: str, known: KnownNames) -> ModelSpec:
-    """Return a model as its server describes it; in its newest revision if ``revision`` is empty.
-
-    Raises:
-        UnknownName: the server does not have the model.
-        Rejected: its metadata cannot be used.
-        LatigoError: whatever the server's adapter raised.
-    """
-    await require_project(gordo.catalogue, ref.project, known)
-    if revision:
-        return await _spec_in(gordo, ref, revision, known)
-    status = await gordo.execution.get_model_status(ref)
-    if not status.exists:
-        raise await not_on_server(gordo.catalogue, ref, known)
-    if status.spec is None:
-        raise Rejected(f"{ref}: {status.problem}", reason=Reason.BAD_METADATA)
-    return status.spec
-
-
-async def _spec_in(gordo: Gordo, ref: ModelRef, revision: str, known: KnownNames) -> ModelSpec:
-    try:
-        return await gordo.catalogue.get_model_spec(ref, revision)
-    except Rejected as error:
-        if error.reason is Reason.MODEL_GONE and not await gordo.catalogue.model_exists(ref):
-            raise await not_on_server(gordo.catalogue, ref, known) from error
-        raise
 
 
 def _inputs(results: Sequence[PredictedWindow], start: int, end: int) -> list[Frame]:

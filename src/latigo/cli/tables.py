@@ -5,16 +5,15 @@ import sys
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from itertools import chain
+from typing import Any
 
 import typer
 
 from latigo.domain.windows import iso
 from latigo.runtime.lines import on_one_line
 from latigo.runtime.units import format_duration
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
 
 _LONGEST_LINE = 200
 
@@ -27,7 +26,7 @@ def show_json(answer: object) -> None:
 
 
 def show_table(
-    reports: "Sequence[Mapping[str, Any] | BaseModel]",
+    rows: Sequence[object],
     columns: Sequence[str],
     *,
     title: str = "",
@@ -38,29 +37,45 @@ def show_table(
     """Write rows: aligned, and never wrapped, so that names can be searched for and copied at any width.
 
     Args:
-        reports: the rows.
+        rows: mappings, or reports of one kind.
         columns: the fields to show, in order.
         title: printed above, after a blank line.
         empty: shown where there are no rows.
         if_any: columns that are left out where they are empty or zero in every row.
         below: the field with a long text, of which the last line is shown below its row; or with several.
     """
-    rows = [dict(report) for report in reports]
     if not rows:
         typer.echo(f"{title}: {empty}" if title else empty)
         return
     if title:
         typer.echo(f"\n{title}")
-    shown = [column for column in columns if column not in if_any or any(row.get(column) for row in rows)]
-    head = [column.replace("_", " ") for column in shown]
-    cells = [[cell(row.get(column)) for column in shown] for row in rows]
-    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-    lines = [_aligned(head, widths)]
-    for row_cells, row in zip(cells, rows, strict=True):
-        lines.append(_aligned(row_cells, widths))
-        texts = row.get(below) or ()
-        lines += [_indented(last_line(text)) for text in ((texts,) if isinstance(texts, str) else texts)]
+    aligned = []
+    for column in columns:  # one at a time: a list may have 100 000 rows
+        values = _values(rows, column)
+        if column not in if_any or any(values):
+            aligned.append(_aligned([column.replace("_", " "), *map(cell, values)]))
+    lines = ["  ".join(cells).rstrip() for cells in zip(*aligned, strict=True)]
+    if below:
+        head, *lines = lines
+        texts = [_lines_below(value) for value in _values(rows, below)]
+        lines = [head, *chain.from_iterable((line, *more) for line, more in zip(lines, texts, strict=True))]
     typer.echo("\n".join(lines))
+
+
+def _values(rows: Sequence[Any], column: str) -> list[Any]:
+    if isinstance(rows[0], Mapping):
+        return [row.get(column) for row in rows]
+    return [getattr(row, column, None) for row in rows]
+
+
+def _aligned(texts: Sequence[str]) -> list[str]:
+    width = max(map(len, texts))
+    return [text.ljust(width) for text in texts]
+
+
+def _lines_below(texts: str | Sequence[str] | None) -> list[str]:
+    several = (texts,) if texts and isinstance(texts, str) else texts or ()
+    return [_indented(last_line(text)) for text in several]
 
 
 def show_json_list(rows: Sequence[object], total: int, limit: int | None) -> None:
@@ -78,10 +93,6 @@ def show_cut(shown: int, total: int) -> None:
     """Report on standard error that a list was cut, if it was."""
     if shown < total:
         typer.echo(f"Showing {shown} of {total}; --limit 0 shows all", err=True)
-
-
-def _aligned(texts: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True)).rstrip()
 
 
 def _indented(text: str) -> str:
@@ -108,20 +119,31 @@ def show_line(text: str) -> None:
 def cell(value: object) -> str:
     """Format one value."""
     match value:
-        case None | "":
+        case str():
+            return on_one_line(str(value)) if value else "-"
+        case None:
             return "-"
         case bool():
             return "yes" if value else "no"
         case datetime():
-            return iso(value.replace(microsecond=0)) if value.tzinfo else value.isoformat()
+            return _time(value)
         case timedelta():
-            return format_duration(value)
+            return _duration(value)
         case float():
             return f"{value:g}"
         case Mapping():
             return ", ".join(f"{key} {cell(item)}" for key, item in value.items()) or "-"
         case _:
             return on_one_line(str(value))
+
+
+# Of a hundred thousand rows, most have the same few.
+_duration = lru_cache(format_duration)
+
+
+@lru_cache(maxsize=4096)
+def _time(value: datetime) -> str:
+    return iso(value.replace(microsecond=0)) if value.tzinfo else value.isoformat()
 
 
 def age(time: datetime | None, now: datetime) -> str:

@@ -63,6 +63,8 @@ class Missing:
     def tags_in(self, window: Window) -> tuple[str, ...]:
         """Return the tags without a value at some label of the window."""
         low, high = self.times.searchsorted((to_ns(window.start), to_ns(window.end)))
+        if low == high:
+            return ()
         lacking: Flags = np.logical_or.reduce(self.lacks[low:high], axis=0)
         return tuple(self.tags[tag] for tag in lacking.nonzero()[0])
 
@@ -144,7 +146,7 @@ class Buckets:
     grid: Grid
     values: Values  #: shape (tags, labels); NaN where a bucket is empty
     measured: Flags  #: shape (tags, labels): the value is that of readings in the bucket, not filled
-    firsts: tuple[int, ...]  #: by tag: the first bucket with a reading, or ``grid.count``
+    firsts: npt.NDArray[np.int64]  #: by tag: the first bucket with a reading, or ``grid.count``
     lasts: npt.NDArray[np.int64]  #: by tag: the last bucket with a reading, or -1
     silent: tuple[str, ...]  #: tags without any reading
 
@@ -165,19 +167,16 @@ class Buckets:
         if grid.count * len(tags) > MOST_CELLS:
             raise TooLarge(f"{len(tags)} tags by {grid.count} labels are more than {MOST_CELLS} values")
         values = np.empty((len(tags), grid.count))
-        firsts, lasts, silent = [grid.count] * len(tags), [-1] * len(tags), []
         with np.errstate(all="ignore"):
-            for row, tag in enumerate(tags):
-                held = aggregate(readings.get(tag, _EMPTY), grid, config.aggregation, values[row])
-                if held is None:
-                    silent.append(tag)
-                    values[row] = np.nan
-                else:
-                    firsts[row], lasts[row] = held
+            held, known = aggregate([readings.get(tag, _EMPTY) for tag in tags], grid, config.aggregation, values)
             measured = ~np.isnan(values)
             limit = None if config.interpolation_limit is None else steps(config.interpolation_limit, config.resolution)
             fill_forward(values, linear=config.interpolation_method == "linear_interpolation", limit=limit)
-        return cls(config, grid, values, measured, tuple(firsts), np.array(lasts, np.int64), tuple(silent))
+        holds = np.logical_or.reduce(held, axis=1)
+        firsts = np.where(holds, held.argmax(axis=1), grid.count)
+        lasts = np.where(holds, grid.count - 1 - held[:, ::-1].argmax(axis=1), -1)
+        silent = tuple(tags[row] for row in (~known).nonzero()[0])
+        return cls(config, grid, values, measured, firsts, lasts, silent)
 
     @property
     def look_back(self) -> tuple[str, ...]:
@@ -243,7 +242,7 @@ class Buckets:
             point, row = look_back.get(tag), self.config.tags.index(tag)
             if point and self.grid.start - reach <= point.time < self.grid.start:
                 with np.errstate(all="ignore"):
-                    fill_from_before(self.values[row], self.firsts[row], point, self.grid, reach // self.grid.step)
+                    fill_from_before(self.values[row], int(self.firsts[row]), point, self.grid, reach // self.grid.step)
 
 
 def build(
@@ -275,7 +274,8 @@ def _split(
     times = labels[rows]
 
     def frame(columns: tuple[str, ...]) -> Frame:
-        return Frame(times, columns, buckets[np.ix_(np.array([tags.index(tag) for tag in columns]), rows)].T)
+        own = buckets if columns == tags else buckets[[tags.index(tag) for tag in columns]]
+        return Frame(times, columns, own.take(rows, axis=1).T)
 
     x = frame(config.tag_list)
     return x, x if config.target_tag_list == config.tag_list else frame(config.target_tag_list)

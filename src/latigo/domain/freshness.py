@@ -2,7 +2,7 @@
 
 A model is *stale* when the end of its newest predictions is longer ago than the objective allows: by default
 ``delay + 2 x slot``. Models that are paused, silent or new are neither fresh nor stale. The ledger's function
-``freshness_of_models`` defines this; here it is decided what stale time is put down to. docs/decisions/0023 has the
+``model_freshness`` defines this; here it is decided what stale time is put down to. docs/decisions/0023 has the
 reasons.
 """
 

@@ -1,6 +1,6 @@
 """Limits that people change at run time, in place of what the settings say; pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 #: The name under which the ledger keeps that backfill is paused.
 BACKFILL_PAUSED = "backfill_paused"
@@ -24,11 +24,12 @@ CONFIGURED = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """What people have ordered an executor to do."""
+    """What people have ordered an executor to do, and how many share the work."""
 
     limits: Limits = CONFIGURED
     drained: bool = False  #: it starts no task
     stops: bool = False  #: and its process ends when it has finished its tasks
+    executors: int = field(default=1, compare=False)  #: that work now, this one included: no order
 
 
 def most_outstanding(configured: int, settled_in_two_minutes: int) -> int:

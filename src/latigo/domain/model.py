@@ -52,10 +52,12 @@ class DatasetConfig:
     row_filter: str = ""  #: lists are joined already, as gordo-core joins them
     filter_tags: tuple[str, ...] = ()
 
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """All tags to read, without duplicates, in the order in which gordo-core reads them."""
-        return tuple(dict.fromkeys((*self.tag_list, *self.target_tag_list, *self.filter_tags)))
+    #: All tags to read, without duplicates, in the order in which gordo-core reads them.
+    tags: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        tags = tuple(dict.fromkeys((*self.tag_list, *self.target_tag_list, *self.filter_tags)))
+        object.__setattr__(self, "tags", self.tag_list if tags == self.tag_list else tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,19 @@ class ModelSpec:
 
 
 def _texts(value: Any) -> dict[str, str]:
-    if not isinstance(value, dict) or not all(isinstance(text, str) for pair in value.items() for text in pair):
+    if not isinstance(value, dict) or {*map(type, value), *map(type, value.values())} - {str}:
         raise TypeError("assets are texts by tag")
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """Full status of one model, from the server and the roster."""
+
+    ref: ModelRef
+    revision: str
+    exists: bool
+    registered: bool | None  #: None: neither registered nor unregistered by hand
+    spec: ModelSpec | None
+    metadata: Mapping[str, Any]  #: as the server has it; empty when the model does not exist
+    problem: str = ""  #: why it cannot be predicted, as far as it is known

@@ -9,6 +9,7 @@ from latigo.domain.names import printable, unknown_name
 
 _PATTERN = frozenset("*?[")
 _LONGEST = 500  #: characters of a pattern
+_MOST_NAMED = 3  #: models
 
 
 def select_models(names: Sequence[str], known: Collection[ModelRef]) -> list[ModelRef]:
@@ -41,4 +42,8 @@ def _unknown(name: str, known: Collection[ModelRef]) -> Misused:
         return Misused(f"{printable(name)} matches none of the {len(known)} known models")
     if "/" in name:
         return unknown_name("model", name, [str(ref) for ref in known])
-    return unknown_name("project", name, {ref.project for ref in known})
+    note = ""
+    if models := sorted(str(ref) for ref in known if ref.name == name):
+        note = f"a model is named with its project: {', '.join(map(printable, models[:_MOST_NAMED]))}"
+        note += f" and {len(models) - _MOST_NAMED} more" if len(models) > _MOST_NAMED else ""
+    return unknown_name("project", name, {ref.project for ref in known}, note=note)

@@ -6,14 +6,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-import structlog
-
 from latigo.domain.circuits import System
 from latigo.domain.errors import CircuitOpen, LatigoError, PartlyDown, TimedOut, Unavailable
 from latigo.domain.model import ModelRef
 from latigo.ledger.protocol import Circuit, ExecutorLedger
+from latigo.runtime.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,7 @@ class CircuitBoard:
         self._breakers: dict[str, Breaker] = {}
         self._open: Mapping[str, Circuit] = {}
         self._opened_here: set[str] = set()
+        self._known: dict[System, set[str]] = {}
 
     async def refresh(self) -> None:
         """Read the circuits that other processes have opened or closed."""
@@ -94,11 +94,21 @@ class CircuitBoard:
             raise CircuitOpen(f"{downstream}: its circuit is open", downstream=downstream)
 
     async def forget(self, system: System, names: Collection[str]) -> None:
-        """Close the open circuits of a system that has none but these downstreams any more."""
-        for downstream in [name for name in self._open if name.startswith(f"{system}/") and name not in names]:
-            await self._close(downstream)
-        for downstream in [name for name in self._breakers if name.startswith(f"{system}/") and name not in names]:
-            del self._breakers[downstream]
+        """Close the open circuits of the downstreams of a system that are gone: it has none but these.
+
+        Other executors may have other ones, so that only those are closed which this process had before, and those
+        which no process probes.
+        """
+        known = self._known.setdefault(system, set())
+        for downstream in known.difference(names):
+            if self.is_open(downstream):
+                await self._close(downstream)
+            self._breakers.pop(downstream, None)
+            known.discard(downstream)
+        known.update(names)
+        for circuit in [each for each in self._open.values() if each.is_abandoned]:
+            if circuit.downstream.startswith(f"{system}/") and circuit.downstream not in known:
+                await self._close(circuit.downstream)
 
     async def may_probe(self, downstream: str) -> bool:
         """Return whether this process may probe a downstream that no task waits for.
@@ -152,7 +162,9 @@ class CircuitBoard:
                 await self._succeeded(downstream, probe=probe)
 
     def _breaker(self, downstream: str) -> Breaker:
-        return self._breakers.setdefault(downstream, Breaker(self._rules))
+        if downstream not in self._breakers:
+            self._breakers[downstream] = Breaker(self._rules)
+        return self._breakers[downstream]
 
     async def _succeeded(self, downstream: str, *, probe: bool) -> None:
         self._breaker(downstream).succeeded()

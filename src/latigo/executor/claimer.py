@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-import structlog
-
 from latigo.domain.errors import Unavailable
 from latigo.domain.task import Task
 from latigo.ledger.protocol import Claim, ExecutorLedger
+from latigo.runtime.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 LARGEST_BATCH = 200
 #: Seconds in which claims are gathered. Reading and predicting take a hundred times as long.

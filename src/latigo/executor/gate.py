@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from latigo.domain.lane_share import LaneShare
@@ -11,7 +11,8 @@ from latigo.domain.task import Lane, Task
 from latigo.runtime.in_progress import InProgress
 from latigo.task_queue.protocol import Delivery
 
-#: Waiting deliveries per concurrent start. More would only withhold work from other replicas.
+#: Deliveries that wait per concurrent start: so many live ones, and as many of all other lanes. More would only
+#: withhold work from other replicas.
 ROOM = 4
 
 
@@ -36,6 +37,7 @@ class Gate:
         self._waiting: Counter[str] = Counter()  #: deliveries that have not been started, by project
         self._running: Counter[str] = Counter()
         self._models: dict[ModelRef, list[Lane]] = {}  #: lanes of the deliveries that run, by model
+        self._overdue: set[Delivery] = set()  #: that have waited since the last call of `withdraw_overdue` or longer
         self._active = 0
         self._exclusive = asyncio.Lock()
         self._changed = asyncio.Condition()
@@ -64,11 +66,11 @@ class Gate:
     async def offer(self, delivery: Delivery) -> None:
         """Add a delivery; wait while too many are waiting. One whose wait is cancelled is added all the same."""
         self._tasks.begin()
-        is_added = False
+        is_added, is_live = False, delivery.task.lane.is_live
         try:
             async with self._changed:
                 try:
-                    await self._changed.wait_for(lambda: self.waiting < ROOM * self._concurrency)
+                    await self._changed.wait_for(lambda: self._has_room(live=is_live))
                 finally:
                     self._lanes[delivery.task.lane].append(delivery)
                     self._waiting[delivery.task.ref.project] += 1
@@ -78,6 +80,40 @@ class Gate:
             if not is_added:
                 self._tasks.end()
             raise
+
+    def waiting_of(self, *, live: bool) -> int:
+        """Return the number of deliveries that have not been started: live ones, or those of all other lanes."""
+        return sum(len(queue) for lane, queue in self._lanes.items() if lane.is_live is live)
+
+    def _has_room(self, *, live: bool) -> bool:
+        return self.waiting_of(live=live) < ROOM * max(self._concurrency, 1)
+
+    async def withdraw(self) -> Sequence[Delivery]:
+        """Remove and return all deliveries that have not been started."""
+        async with self._changed:
+            return self._remove([delivery for queue in self._lanes.values() for delivery in queue])
+
+    async def withdraw_overdue(self) -> Sequence[Delivery]:
+        """Remove and return the deliveries that were waiting at the last call already."""
+        async with self._changed:
+            waiting = [delivery for queue in self._lanes.values() for delivery in queue]
+            overdue = self._remove([delivery for delivery in waiting if delivery in self._overdue])
+            self._overdue = set(waiting).difference(overdue)
+            return overdue
+
+    def _remove(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        for delivery in deliveries:
+            self._dequeue(delivery)
+            self._tasks.end()
+        self._changed.notify_all()
+        return deliveries
+
+    def _dequeue(self, delivery: Delivery) -> None:
+        project = delivery.task.ref.project
+        self._lanes[delivery.task.lane].remove(delivery)
+        self._waiting[project] -= 1
+        if not self._waiting[project]:
+            del self._waiting[project]
 
     async def next(self) -> Delivery:
         """Return the next delivery to start, as soon as one may."""
@@ -152,10 +188,5 @@ class Gate:
         chosen = self._share.choose(ready)
         if chosen is None:
             return None
-        delivery = ready[chosen]
-        self._lanes[chosen].remove(delivery)
-        project = delivery.task.ref.project
-        self._waiting[project] -= 1
-        if not self._waiting[project]:
-            del self._waiting[project]
-        return delivery
+        self._dequeue(ready[chosen])
+        return ready[chosen]

@@ -4,14 +4,13 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
-import structlog
-
 from latigo.domain.errors import Unavailable
 from latigo.domain.fence import Fence
 from latigo.ledger.protocol import Claim, ClaimLost, ExecutorLedger
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 #: Pause between attempts while the ledger is unavailable.
 PAUSE = timedelta(seconds=1)

@@ -154,16 +154,35 @@ class AdaptiveLimit:
 
 
 class ProjectLimits(dict[str, AdaptiveLimit]):
-    """The working limit of each project, or of each server where several share the models; created on first use."""
+    """The working limit of each project, or of each server where several share the models; created on first use.
 
-    def __init__(self, ceiling: int, clock: Clock, kept: int = MODELS_KEPT) -> None:
+    Where the workers of a server are known, its calls are no more than the models that they keep in memory, divided
+    among the executors: a model has one call at a time, so no model displaces another that is at work.
+
+    Args:
+        ceiling: calls of this executor.
+        clock: the machine's.
+        kept: models that a worker keeps in memory.
+        workers: of a server; 0: unknown.
+    """
+
+    def __init__(self, ceiling: int, clock: Clock, kept: int = MODELS_KEPT, workers: int = 0) -> None:
         super().__init__()
         self._kept = kept
+        self._workers = workers
+        self._executors = 1
         self._ceiling = ceiling
         self._clock = clock
 
+    @property
+    def ceiling(self) -> int:
+        """The most calls of one server at once."""
+        if not self._workers:
+            return self._ceiling
+        return min(self._ceiling, max(self._workers * self._kept // self._executors, 1))
+
     def __missing__(self, project: str) -> AdaptiveLimit:
-        self[project] = limit = AdaptiveLimit(self._ceiling, self._clock, self._kept)
+        self[project] = limit = AdaptiveLimit(self.ceiling, self._clock, self._kept)
         return limit
 
     def forget(self, system: System, names: Collection[str]) -> None:
@@ -171,8 +190,8 @@ class ProjectLimits(dict[str, AdaptiveLimit]):
         for name in [name for name in self if name.startswith(f"{system}/") and name not in names]:
             del self[name]
 
-    def set_ceiling(self, ceiling: int) -> None:
-        """Change the most that each limit may grow to."""
-        self._ceiling = ceiling
+    def set_ceiling(self, ceiling: int, executors: int = 1) -> None:
+        """Change the calls of this executor at once, and with how many executors in all it shares the servers."""
+        self._ceiling, self._executors = ceiling, max(executors, 1)
         for limit in self.values():
-            limit.set_ceiling(ceiling)
+            limit.set_ceiling(self.ceiling)

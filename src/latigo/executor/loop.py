@@ -2,14 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import assert_never
-
-import structlog
-from structlog.contextvars import bound_contextvars
 
 from latigo.domain import outcome
 from latigo.domain.circuits import System
@@ -28,15 +25,19 @@ from latigo.executor.settler import Settler
 from latigo.ledger.protocol import Claim, ClaimLost, ExecutorInfo, ExecutorLedger
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause, unless_stopped
+from latigo.runtime.log import get_logger
+from latigo.runtime.log_context import log_context
 from latigo.task_queue.protocol import Delivery, TaskReceiver
 from latigo.telemetry.metrics import Metrics
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 #: Pause between reads of the circuits in the ledger, and of what people have changed at run time.
 REFRESH = timedelta(seconds=2)
 #: Pause between attempts while the ledger is unavailable.
 LEDGER_PAUSE = timedelta(seconds=1)
+#: Pause between looks for deliveries that wait: those of the look before go to other executors.
+OVERDUE = timedelta(seconds=10)
 #: Part of the grace that is reserved for handing back unfinished tasks.
 HAND_BACK = timedelta(seconds=3)
 
@@ -115,14 +116,15 @@ class Executor:
                     group.create_task(self._renew_leases(), name="leases"),
                     group.create_task(self._refresh_circuits(), name="circuits"),
                     group.create_task(self._follow_controls(stop), name="controls"),
+                    group.create_task(self._give_back_overdue(), name="overdue"),
                     group.create_task(self._raise_fault(), name="faults"),
                     # Receives until the end: once it stops, the queue delivers unfinished tasks to other executors.
-                    # Deliveries that arrive meanwhile stay in the gate and go to them as well.
                     group.create_task(self._receive(), name="receiver"),
                 ]
                 dispatcher = group.create_task(self._dispatch(), name="dispatcher")
                 await stop.wait()
                 dispatcher.cancel()
+                await self._give_back_waiting()
                 await self._drain()
                 for task in background:
                     task.cancel()
@@ -174,6 +176,24 @@ class Executor:
             async for delivery in deliveries:
                 await self._gate.offer(delivery)
 
+    async def _give_back_waiting(self) -> None:
+        """Leave what has not begun to others, where the queue can; elsewhere they have it once this one has left."""
+        if self._receiver.takes_back:
+            self._receiver.limit(0)
+            if waiting := await self._gate.withdraw():
+                await self._return(waiting)
+
+    async def _give_back_overdue(self) -> None:
+        """Leave what waits for long to others: all that may run here are occupied."""
+        while True:
+            await self._clock.sleep(OVERDUE)
+            if self._receiver.takes_back and (waiting := await self._gate.withdraw_overdue()):
+                await self._return(waiting)
+
+    async def _return(self, waiting: Sequence[Delivery]) -> None:
+        _log.info("deliveries.given_back", count=len(waiting))
+        await self._receiver.give_back(waiting)
+
     async def _dispatch(self) -> None:
         while True:
             delivery = await self._gate.next()
@@ -195,7 +215,7 @@ class Executor:
         """Claim, run, settle and acknowledge one delivery; in this order nothing is lost."""
         task = delivery.task
         bound = {"task": task.id, "model": str(task.ref), "window": str(task.window), "lane": task.lane.value}
-        with bound_contextvars(**bound, **({"trace": task.trace} if task.trace else {})):
+        with log_context(**bound, **({"trace": task.trace} if task.trace else {})):
             try:
                 stages: dict[Stage, float] = {}
                 claim = await self._claim(task, stages)
@@ -385,6 +405,8 @@ class Executor:
                 await self._apply(await self._ledger.controls(self._info.id))
             except Unavailable as error:
                 _log.warning("controls.not_read", error=str(error))
+            if self._controls.drained or stop.is_set():
+                await self._give_back_waiting()
             if self._idle.is_set() and self._controls.stops:
                 _log.info("executor.stopping", reason="drained")
                 stop.set()
@@ -392,9 +414,9 @@ class Executor:
 
     async def _apply(self, controls: Controls) -> None:
         before, self._controls, limits = self._controls, controls, controls.limits
+        self._pipeline.limits.set_ceiling(self._concurrency, controls.executors)
         if controls != before:
             share = self._rules.min_share if limits.backfill_share is None else limits.backfill_share
-            self._pipeline.limits.set_ceiling(self._concurrency)
             self._receiver.limit(0 if controls.drained else self._concurrency)
             await self._gate.limit(0 if controls.drained else self._concurrency, share)
             _log.info("executor.limited", concurrency=self._gate.concurrency, min_share=share, drained=controls.drained)

@@ -2,14 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
-import structlog
 
 from latigo.dataset.build import Buckets, Dataset
+from latigo.dataset.resample import SLOWNESS
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import LatigoError, NoData, NotThere, RevisionGone, TimedOut, Unavailable
@@ -38,13 +45,18 @@ from latigo.providers.protocols import (
     SensorDataProvider,
 )
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 from latigo.runtime.off_loop import off_loop
 from latigo.telemetry.metrics import Metrics
 
-_log = structlog.get_logger()
-#: Bytes of readings, and characters of the row filter times rows, that take several milliseconds.
+_log = get_logger(__name__)
+#: Bytes of buckets, and characters of the row filter times rows, that take several milliseconds.
 _MUCH_WORK = 1 << 20
+_QUICK_BYTES = 4  #: of readings that take as long as one of buckets, by a quick method
+_MANY_SLOTS = 500  #: of which finding out how each ended takes several milliseconds
+_MANY_VALUES = 500_000  #: predicted ones of which judging takes several milliseconds
 NO_TIMES = np.empty(0, np.int64)
+_NOT_MEASURED = nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +147,21 @@ class Pipeline:
         dataset = await self._frame(progress, task.window)
         fingerprints = progress.fingerprints
         if progress.recorded is not None and fingerprints is not None:
-            moved = self.comparison.moved(task, dataset, progress.recorded, fingerprints)
+            recorded, before = progress.recorded, fingerprints
+            moved = await off_loop(
+                _slots_in(task), _MANY_SLOTS, lambda: self.comparison.moved(task, dataset, recorded, before)
+            )
             if moved != Coverage((task.window,)):
                 return Compared(moved)
         stored = await self._predict_and_write(progress, dataset)
         if fingerprints is None:
             return stored
-        slots = (slot for window in stored.covered for slot in window.slots(timedelta(seconds=task.slot_seconds)))
-        return replace(stored, fingerprints={slot.start: fingerprints[slot.start] for slot in slots})
+        slot, made = timedelta(seconds=task.slot_seconds), fingerprints
+
+        def of_covered() -> Mapping[datetime, bytes]:
+            return {part.start: made[part.start] for window in stored.covered for part in window.slots(slot)}
+
+        return replace(stored, fingerprints=await off_loop(_slots_in(task), _MANY_SLOTS, of_covered))
 
     async def _predict_and_write(self, progress: Progress, dataset: Dataset) -> Stored:
         task = progress.task
@@ -154,14 +173,23 @@ class Pipeline:
             _log.debug("task.too_few_rows", reason=str(error))
             return _unpredicted(task, dataset)
         predictions = execution.predictions.between(to_ns(task.window.start), to_ns(task.window.end))
-        progress.score = measure_score(predictions, task.model.dataset.tags)
-        slots, rows = await self._write(progress, dataset, predictions)
+
+        def judge() -> tuple[Score | None, Times, int]:
+            finite = int(np.count_nonzero(np.isfinite(predictions.values)))
+            return (
+                measure_score(predictions, task.model.dataset.tags),
+                predictions.finite_times,
+                predictions.values.size - finite,
+            )
+
+        progress.score, finite, not_finite = await off_loop(predictions.values.size, _MANY_VALUES, judge)
+        slots, rows = await self._write(progress, dataset, predictions, finite)
         return Stored(
             covered=slots.covered,
             exceptions=slots.exceptions,
             rows=rows,
             values=predictions.values.size,
-            not_finite=int((~np.isfinite(predictions.values)).sum()),
+            not_finite=not_finite,
             prediction_only=task.model.anomaly is not False and not execution.anomaly,
             silent_since=slots.silent_since,
         )
@@ -229,13 +257,15 @@ class Pipeline:
         tags = len(spec.dataset.tags)
         async with self.budget.reserve(self.budget.estimate(tags, period.length)) as reserved:
             read_at = self.clock.now()
-            readings = await self._read(progress, spec.dataset.tags, period)
-            self._observe_lateness(progress.task, readings, read_at)
+            parts = parts_of(self.sensors, spec.dataset.tags)
+            readings = await self._read(progress, parts, period)
+            self._observe_lateness(progress.task, parts, readings, read_at)
             nbytes = sum(series.nbytes for series in readings.values())
             reserved.shrink(nbytes)
             self.budget.learn(nbytes, tags, period.length)
             rows = period.length // spec.dataset.resolution
-            work = nbytes + rows * len(spec.dataset.row_filter)
+            slowness = SLOWNESS.get(spec.dataset.aggregation, 1)
+            work = nbytes * slowness // _QUICK_BYTES + rows * (8 * tags + len(spec.dataset.row_filter))
 
             def build(before: Mapping[str, Point]) -> Dataset:
                 if self._compares(progress, read_at):
@@ -257,21 +287,19 @@ class Pipeline:
         task = progress.task
         return not task.copy_to and (progress.recorded is not None or self.comparison.keeps(task.window, now))
 
-    async def _read(self, progress: Progress, tags: Sequence[str], period: Window) -> Readings:
+    async def _read(self, progress: Progress, parts: Sequence[Part], period: Window) -> Readings:
         """Read from every source that has some of the tags, each under its own circuit."""
 
         async def read(part: Part, max_bytes: int) -> Readings:
             async with self._limited(progress, part.source.downstream):
                 return await part.source.get_data_for_range(part.tags, period, max_bytes=max_bytes)
 
-        parts = parts_of(self.sensors, tags)
         with self._reading(progress, parts):
             return await read_parts(parts, read, self.budget.share)
 
-    def _observe_lateness(self, task: Task, readings: Readings, read_at: datetime) -> None:
+    def _observe_lateness(self, task: Task, parts: Sequence[Part], readings: Readings, read_at: datetime) -> None:
         """Count how late the newest slot is, if it was read in its turn."""
         if task.lane.is_live and read_at - task.window.end < timedelta(seconds=task.slot_seconds):
-            parts = parts_of(self.sensors, task.model.dataset.tags)
             self.lateness.add(observe(parts, readings, task.window.end, task.model.dataset.resolution, read_at))
 
     async def _read_before(self, progress: Progress, buckets: Buckets, period: Window) -> Mapping[str, Point]:
@@ -342,17 +370,26 @@ class Pipeline:
                 _log.warning("server.passed_over", downstream=server, error=str(error))
         raise lacking or unavailable
 
-    async def _write(self, progress: Progress, dataset: Dataset, predictions: Predictions) -> tuple[Slots, int]:
-        """Write to every sink; return how the slots ended, and the rows that every required sink holds."""
-        task, finite = progress.task, predictions.finite_times
-        slot = timedelta(seconds=task.slot_seconds)
+    async def _write(
+        self, progress: Progress, dataset: Dataset, predictions: Predictions, finite: Times
+    ) -> tuple[Slots, int]:
+        """Write to every sink; return how the slots ended, and the rows that every required sink holds.
 
-        def slots(stored: Times, *withheld_by: str) -> Slots:
-            return classify(
-                task.window, slot, dataset, predictions.times, finite=finite, stored=stored, withheld_by=withheld_by
+        ``finite`` are the labels of rows with a finite value.
+        """
+        task = progress.task
+        slot, count = timedelta(seconds=task.slot_seconds), _slots_in(task)
+
+        async def slots(stored: Times, *withheld_by: str) -> Slots:
+            return await off_loop(
+                count,
+                _MANY_SLOTS,
+                lambda: classify(
+                    task.window, slot, dataset, predictions.times, finite=finite, stored=stored, withheld_by=withheld_by
+                ),
             )
 
-        stored, withheld_by, whole = finite, [], slots(finite)
+        stored, withheld_by, whole = finite, [], await slots(finite)
         for sink in self.sinks:
             name = sink.store.downstream
             if name in progress.stored_in:
@@ -374,9 +411,9 @@ class Pipeline:
             if sink.required and len(lacking):
                 stored = np.setdiff1d(stored, lacking)
                 withheld_by.append(name)
-            if not (slots(np.setdiff1d(finite, lacking)) if len(lacking) else whole).exceptions:
+            if not (await slots(np.setdiff1d(finite, lacking)) if len(lacking) else whole).exceptions:
                 progress.stored_in.add(name)
-        return (slots(stored, *withheld_by) if withheld_by else whole), len(stored)
+        return (await slots(stored, *withheld_by) if withheld_by else whole), len(stored)
 
     async def _put(self, progress: Progress, sink: Sink, predictions: Predictions) -> Times:
         """Write to one sink, if the claim holds; return the rows that it holds."""
@@ -397,26 +434,26 @@ class Pipeline:
             await sink.on_stored(predictions)
         return written.times
 
-    @contextmanager
-    def _stage(self, progress: Progress, stage: Stage) -> Iterator[None]:
+    def _stage(self, progress: Progress, stage: Stage) -> AbstractContextManager[None]:
         """Run a stage, measured."""
         progress.stage = stage
-        with self.metrics.stage(stage, progress.stages):
-            yield
+        return self.metrics.stage(stage, progress.stages)
 
-    @asynccontextmanager
-    async def _call(
+    def _call(
         self, progress: Progress, stage: Stage, downstream: str, *, probe: bool = False
-    ) -> AsyncIterator[None]:
+    ) -> AbstractAsyncContextManager[None]:
         """Run a stage that only calls a downstream: under its circuit, within the hard limit, and measured."""
-        progress.stage = stage
-        async with self._limited(progress, downstream, probe=probe):
-            with self._stage(progress, stage):
-                yield
+        return self._limited(progress, downstream, self._stage(progress, stage), probe=probe)
 
     @asynccontextmanager
     async def _limited(
-        self, progress: Progress, downstream: str, *, probe: bool = False, proves: bool = True
+        self,
+        progress: Progress,
+        downstream: str,
+        measured: AbstractContextManager[None] = _NOT_MEASURED,
+        *,
+        probe: bool = False,
+        proves: bool = True,
     ) -> AsyncIterator[None]:
         """Run a call to a downstream under its circuit and within what is left of the hard limit."""
         probe = probe or progress.task.probe
@@ -424,11 +461,16 @@ class Pipeline:
             try:
                 with progress.in_call(self.clock):
                     async with asyncio.timeout(self.hard_limit.total_seconds() - progress.spent) as limit:
-                        yield
+                        with measured:
+                            yield
             except TimeoutError as error:
                 if not limit.expired():
                     raise
                 raise TimedOut("took longer than a task may", downstream=downstream) from error
+
+
+def _slots_in(task: Task) -> int:
+    return task.window.length // timedelta(seconds=task.slot_seconds)
 
 
 def _newer_than_the_ledger(downstream: str, task: Task, count: int) -> Unavailable:

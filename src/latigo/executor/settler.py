@@ -1,20 +1,21 @@
-"""Settles many tasks in one transaction: tasks that end during a commit go into the next one."""
+"""Settles many tasks in one transaction: tasks that end within a few milliseconds, or during a commit, share it."""
 
 import asyncio
 from datetime import timedelta
 from typing import NamedTuple
-
-import structlog
 
 from latigo.domain.errors import Unavailable
 from latigo.domain.outcome import Crashed, Settlement
 from latigo.domain.receipt import Receipt
 from latigo.ledger.protocol import Claim, ExecutorLedger
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 LARGEST_BATCH = 200
+#: Seconds in which settlements are gathered, as claims are.
+GATHERING = 0.005
 #: Pause between attempts while the ledger is unavailable. Tasks keep their claims and permits, so nothing piles up.
 PAUSE = timedelta(seconds=1)
 
@@ -44,6 +45,7 @@ class Settler:
         """Write settlements until cancelled."""
         while True:
             batch = [await self._waiting.get()]
+            await asyncio.sleep(GATHERING)
             while len(batch) < LARGEST_BATCH and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
             await self._write(batch)

@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import islice
 
-import structlog
-
 from latigo.domain.bad_readings import BadReadingCount
 from latigo.domain.errors import LatigoError
 from latigo.ledger.shared import kept
@@ -15,6 +13,7 @@ from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
+from latigo.runtime.log import get_logger
 
 SQL = load_statements("latigo.ledger", "sql/bad_readings.sql")
 
@@ -27,7 +26,7 @@ KEPT = timedelta(days=7)
 #: Counts in one report.
 MOST = 1000
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class BadReadingReports:

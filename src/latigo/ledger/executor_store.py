@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, assert_never
 
-import structlog
-
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
 from latigo.domain.limits import Controls
@@ -58,8 +56,9 @@ from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_multirange, to_range, to_window
 from latigo.postgres.statements import load_statements
+from latigo.runtime.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 SQL = load_statements("latigo.ledger", "sql/executor.sql")
 
@@ -102,7 +101,7 @@ class PostgresExecutorLedger:
         async with self._database.connection() as connection:
             limits = await read_limits(connection)
             row = await connection.fetchrow(SQL["drained"], executor_id)
-        return Controls(limits) if row is None else Controls(limits, drained=row["drained"], stops=row["stops"])
+        return Controls(limits) if row is None else Controls(limits, row["drained"], row["stops"], row["executors"])
 
     async def claim(self, task: Task, executor_id: str, lease: timedelta) -> Claim | None:
         async with self._database.transaction() as connection:
@@ -329,7 +328,7 @@ class _Batch:
             unstored=row["unstored"],
             copies=row["copies"],
         )
-        settlement = within(settlement, task.window)
+        settlement = within(settlement, task.window, to_coverage(row["had"]))
         if not isinstance(settlement, Stored | Copied | Compared):
             settlement = replace(settlement, detail=kept(settlement.detail, end=True))
         verdict = decide(task, settlement, self._rules, self._random)

@@ -3,8 +3,6 @@
 import asyncio
 from datetime import timedelta
 
-import structlog
-
 from latigo.domain.errors import LatigoError
 from latigo.domain.lateness import LatenessCounts
 from latigo.postgres.arrays import columns
@@ -12,6 +10,7 @@ from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
+from latigo.runtime.log import get_logger
 
 SQL = load_statements("latigo.ledger", "sql/lateness.sql")
 
@@ -22,7 +21,7 @@ LIMIT = timedelta(seconds=5)
 #: How long counts are kept.
 KEPT = timedelta(days=7)
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 async def report_lateness(database: Database, counts: LatenessCounts) -> None:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-import structlog
-
 from latigo.domain.errors import LatigoError
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
@@ -12,10 +10,11 @@ from latigo.ledger.protocol import UnpostedMetadata
 from latigo.ledger.shared import kept
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
+from latigo.runtime.log import get_logger
 
 SQL = load_statements("latigo.ledger", "sql/prediction_metadata.sql")
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class PostgresMetadataLedger:

@@ -4,12 +4,12 @@ Any method raises `latigo.domain.errors.Unavailable` (downstream ``ledger``) whi
 wait and retry. The order of concurrent calls is undefined, except as documented.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from latigo.domain.errors import Reason
 from latigo.domain.fence import Fence
@@ -17,10 +17,12 @@ from latigo.domain.limits import CONFIGURED, Controls, Limits
 from latigo.domain.model import DiscoveredProject, ModelRef, ModelSpec
 from latigo.domain.outcome import Settlement
 from latigo.domain.receipt import Receipt
-from latigo.domain.series import Column
 from latigo.domain.sinks import RequiredSink
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
+
+if TYPE_CHECKING:
+    from latigo.domain.series import Column
 
 DOWNSTREAM = "ledger"  #: the name of the ledger in errors
 
@@ -41,8 +43,11 @@ class ClaimLost(Exception):
     """The claim on a task has ended, and another executor may have the task."""
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+#: Needs that are worth a thread: to read and to sort as many takes several milliseconds.
+MANY_NEEDS: Final = 5_000
+
+
+class Need(NamedTuple):
     """Missing windows of one model that can be planned now: at most one per lane.
 
     Live reaches from the newest due slot back over the contiguous gap; backfill is the newest other hole; repair is
@@ -124,6 +129,7 @@ class Circuit:
     opened_at: datetime
     pause: timedelta
     probe_due: bool
+    is_abandoned: bool = False  #: no process has probed it for an hour, although that is due
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +269,7 @@ class UnpostedMetadata:
     sink: str  #: downstream of the one that has stored its first window
     ref: ModelRef
     revision: str
-    columns: tuple[Column, ...]
+    columns: "tuple[Column, ...]"
     attempts: int  #: this one included
 
 
@@ -418,13 +424,18 @@ class SchedulerLedger(Protocol):
         """
 
     async def unpublished(self, term: Term, most: int) -> Sequence[Task]:
-        """Return planned tasks that are not marked as published, live ones first."""
+        """Return planned tasks that are not marked as published, live ones first; paused ones wait instead."""
 
     async def mark_published(self, term: Term, places: Mapping[int, str]) -> None:
         """Mark tasks as published; ``places`` has the place of each in the queue, as the sender returned it."""
 
-    async def recover(self, term: Term, channel: str, *, isolated_starts: int, version: str) -> Mapping[str, int]:
-        """Plan lost tasks again, drop superseded ones, park poison tasks. Return how many there were of each kind."""
+    async def recover(
+        self, term: Term, channel: str, *, held: Collection[int] | None = None, isolated_starts: int, version: str
+    ) -> Mapping[str, int]:
+        """Plan lost tasks again, drop superseded ones, park poison tasks. Return how many there were of each kind.
+
+        ``held`` are the tasks that are still in a queue which outlives nothing but this process: see `TaskSender.held`.
+        """
 
     async def tend_requests(self, term: Term) -> Sequence[RequestChange]:
         """End requests that are done, pause those that fail too often, withdraw tasks of those that are not active."""
@@ -520,7 +531,7 @@ class DiscoveryLedger(Protocol):
 class MetadataLedger(Protocol):
     """Descriptions of models, one for each revision: to be posted after the first stored window."""
 
-    async def record(self, sink: str, model: ModelRef, revision: str, columns: Sequence[Column]) -> None:
+    async def record(self, sink: str, model: ModelRef, revision: str, columns: "Sequence[Column]") -> None:
         """Have a model and revision described, unless it is recorded already or a newer revision is."""
 
     async def take(self, sinks: Sequence[str], most: int, lease: timedelta) -> Sequence[UnpostedMetadata]:

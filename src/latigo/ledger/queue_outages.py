@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-import structlog
-
 from latigo.domain.errors import LatigoError
 from latigo.ledger.shared import kept
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
+from latigo.runtime.log import get_logger
 
 SQL = load_statements("latigo.ledger", "sql/queue_outages.sql")
 
@@ -20,7 +19,7 @@ INTERVAL = timedelta(seconds=5)
 #: Time limit of a report; the last one must not hold up the end of the process.
 LIMIT = timedelta(seconds=5)
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class QueueOutages:

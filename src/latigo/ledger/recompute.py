@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-import structlog
-
 from latigo.postgres.statements import load_statements
+from latigo.runtime.log import get_logger
 from latigo.runtime.units import format_duration
 
 SQL = load_statements("latigo.ledger", "sql/recompute.sql")
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class Recomputed(NamedTuple):

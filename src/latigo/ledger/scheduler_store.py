@@ -1,6 +1,6 @@
 """The ledger for schedulers: the lease to plan, needs, tasks, recovery, upkeep."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,16 @@ from latigo.domain.outcome import Outcome
 from latigo.domain.sinks import RequiredSink
 from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import Window
-from latigo.ledger.protocol import Circuit, ModelTags, Need, Outstanding, Planned, RequestChange, Term
+from latigo.ledger.protocol import (
+    MANY_NEEDS,
+    Circuit,
+    ModelTags,
+    Need,
+    Outstanding,
+    Planned,
+    RequestChange,
+    Term,
+)
 from latigo.ledger.shared import (
     REPAIR_AFTER,
     FinishedTask,
@@ -30,6 +39,7 @@ from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_window
 from latigo.postgres.statements import load_statements
 from latigo.runtime.collector import collector_paused
+from latigo.runtime.off_loop import off_loop
 
 SQL = load_statements("latigo.ledger", "sql/scheduler.sql")
 
@@ -52,8 +62,10 @@ class PostgresSchedulerLedger:
         await self._database.execute(SQL["release_lease"], term.holder, term.number)
 
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
-        with collector_paused():
-            return needs_of(await self._database.fetch(SQL["needs"], max_catch_up))
+        async with self._database.snapshot() as connection:
+            with collector_paused():
+                rows = await connection.fetch(SQL["needs"], max_catch_up)
+                return await off_loop(len(rows), MANY_NEEDS, lambda: needs_of(rows))
 
     async def continued(
         self, planned: Sequence[Planned], max_catch_up: timedelta, most: int
@@ -116,16 +128,19 @@ class PostgresSchedulerLedger:
 
     async def unpublished(self, term: Term, most: int) -> Sequence[Task]:
         async with planning(self._database, term) as connection:
+            await connection.execute(SQL["rest_paused"])
             return [_task(row) for row in await connection.fetch(SQL["unpublished"], most)]
 
     async def mark_published(self, term: Term, places: Mapping[int, str]) -> None:
         async with planning(self._database, term) as connection:
             await connection.execute(SQL["mark_published"], list(places), list(places.values()))
 
-    async def recover(self, term: Term, channel: str, *, isolated_starts: int, version: str) -> Mapping[str, int]:
+    async def recover(
+        self, term: Term, channel: str, *, held: Collection[int] | None = None, isolated_starts: int, version: str
+    ) -> Mapping[str, int]:
         async with planning(self._database, term) as connection:
             superseded = await connection.fetch(SQL["delete_superseded"], REPAIR_AFTER)
-            lost = await connection.fetch(SQL["lost_tasks"], channel)
+            lost = await connection.fetch(SQL["lost_tasks"], channel, None if held is None else list(held))
             poison = await connection.fetch(SQL["poison_tasks"], isolated_starts)
             died = "every process that started it died before it was done, {} times while nothing else was running"
             parked = [(row, Reason.KILLS_PROCESS, died.format(row["starts"] - 1)) for row in poison]
@@ -176,20 +191,20 @@ class PostgresSchedulerLedger:
         return len(await self._database.fetch(SQL["unpark_crashes"], version))
 
 
+#: Where the window of a lane begins in the last columns of the statement ``needs``; it ends in the next one.
+_BOUNDS = ((Lane.LIVE, 0), (Lane.BACKFILL, 2), (Lane.REPAIR, 4), (Lane.MANUAL, 6))
+
+
 def needs_of(rows: Sequence[Any]) -> list[Need]:
-    """Return rows of the statement ``needs``, which are alike; columns that are named like a lane hold windows."""
-    lanes = [(lane, lane.value) for lane in Lane if rows and lane.value in rows[0]]
-    return [
-        Need(
-            model_id=row["model_id"],
-            ref=ModelRef(row["project"], row["name"]),
-            epoch=row["epoch"],
-            windows={lane: to_window(span) for lane, column in lanes if (span := row[column])},
-            covered_end=row["covered_end"],
-            request=row["request_id"],
-        )
-        for row in rows
-    ]
+    """Return rows of the statement ``needs``, whose last columns are begin and end of each lane's window, or null."""
+    needs = []
+    for model_id, project, name, epoch, covered_end, request, *bounds in rows:
+        windows: dict[Lane, Window] = {}
+        for lane, place in _BOUNDS:
+            if start := bounds[place]:
+                windows[lane] = Window(start, bounds[place + 1])
+        needs.append(Need(model_id, ModelRef(project, name), epoch, windows, covered_end, request))
+    return needs
 
 
 async def make_partitions(connection: Any) -> None:

@@ -104,24 +104,32 @@ class Verdict:
     stale_metadata: bool = False  #: the model's metadata has to be read again
 
 
-def within(settlement: Settlement, window: Window) -> Settlement:
+def within(settlement: Settlement, window: Window, had: Coverage) -> Settlement:
     """Return a settlement that claims nothing outside of the window of its task.
 
     One that leaves a part of the window open is a bug of ours: planned again, it would end like this again at once.
+
+    Args:
+        settlement: as the executor reports it.
+        window: of the task.
+        had: what was covered before, of a window that is predicted again. It stays so where readings are gone since.
     """
     if not isinstance(settlement, Stored):
         return settlement
     whole = Coverage((window,))
     covered = settlement.covered & whole
-    exceptions = tuple(
-        replace(exception, slots=slots) for exception in settlement.exceptions if (slots := exception.slots & whole)
-    )
-    left = whole - covered
-    for exception in exceptions:
+    left, exceptions = whole - covered, []
+    for exception in settlement.exceptions:
         left -= exception.slots
+        if slots := (exception.slots & whole) - (had if _lacks_readings(exception) else Coverage()):
+            exceptions.append(replace(exception, slots=slots))
     if left:
         return Crashed(f"the settlement of {window} says nothing about {', '.join(map(str, left))}")
-    return replace(settlement, covered=covered, exceptions=exceptions)
+    return replace(settlement, covered=covered, exceptions=tuple(exceptions))
+
+
+def _lacks_readings(exception: SlotException) -> bool:
+    return exception.state in (SlotState.SHORT, SlotState.ABSENT) and not _is_unstored(exception)
 
 
 def decide(task: Claimed, settlement: Settlement, rules: RetryRules, random: Callable[[], float]) -> Verdict:
@@ -282,7 +290,7 @@ def reopen_unstored(known: Sequence[Exceptions], until: datetime, now: datetime)
     return rows
 
 
-def _is_unstored(row: Exceptions) -> bool:
+def _is_unstored(row: Exceptions | SlotException) -> bool:
     return row.reason.partition(":")[0] in UNSTORED
 
 

@@ -100,7 +100,13 @@ async def read_circuits(database: Database) -> list[Circuit]:
     """Return the open circuits, by name."""
     return [
         Circuit(
-            row["downstream"], row["reason"], row["alarm"], row["opened_at"], row["pause"], probe_due=row["probe_due"]
+            row["downstream"],
+            row["reason"],
+            row["alarm"],
+            row["opened_at"],
+            row["pause"],
+            probe_due=row["probe_due"],
+            is_abandoned=row["is_abandoned"],
         )
         for row in await database.fetch(SQL["circuits"])
     ]

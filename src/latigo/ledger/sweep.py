@@ -4,18 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-import structlog
-
 from latigo.domain.coverage import Coverage
 from latigo.domain.windows import Window
 from latigo.ledger.shared import withdraw_not_requested
 from latigo.postgres.arrays import columns
 from latigo.postgres.ranges import to_multirange
 from latigo.postgres.statements import load_statements
+from latigo.runtime.log import get_logger
 from latigo.runtime.units import format_duration
 
 SQL = load_statements("latigo.ledger", "sql/sweep.sql")
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 #: Tasks of a sweep that may be out at the same time: it is in no hurry.
 AT_MOST: Final = 32

@@ -12,19 +12,19 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
-import structlog
-
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.postgres.account import Account, unprivileged_account
 from latigo.postgres.places import is_initialised, prepare_home
-from latigo.postgres.postmaster import Postmaster
+from latigo.postgres.postmaster import SOCKET, Postmaster
 from latigo.postgres.programs import VERSION, reachable_programs
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 SUPERUSER = "postgres"
 TIME_LIMIT = 120.0  #: seconds for a start with crash recovery, or for a server to finish starting or stopping
+_UNSEEN_LIMIT = 2.0  #: seconds that a server may listen after its end
 _STOP_LIMITS = (
     (signal.SIGINT, 60.0),  # a checkpoint on a slow disk
     (signal.SIGQUIT, 10.0),  # without one: the next start recovers
@@ -115,6 +115,11 @@ class Cluster:
         postmaster = Postmaster.read(self._data)
         return postmaster is not None and postmaster.is_alive(self._data)
 
+    def is_starting(self) -> bool:
+        """Return whether the server runs, but takes no connections yet, as while it recovers from a crash."""
+        postmaster = Postmaster.read(self._data)
+        return postmaster is not None and postmaster.status == "starting" and postmaster.is_alive(self._data)
+
     def stop(self) -> None:
         """Stop the server, if it runs, whatever it is doing.
 
@@ -163,14 +168,22 @@ class Cluster:
     def _await_settled(self) -> Postmaster | None:
         """Return the server once it is ready, or None when there is none; wait while it starts or stops."""
         deadline = self._clock.monotonic() + TIME_LIMIT
+        unseen_deadline = self._clock.monotonic() + _UNSEEN_LIMIT
         while self._clock.monotonic() < deadline:
             postmaster = Postmaster.read(self._data)
             if postmaster is None:
                 return None
             if not postmaster.is_alive(self._data):
-                postmaster.forget(self._data)
-                return None
-            if postmaster.status in {"ready", "standby"}:
+                if not postmaster.answers():
+                    postmaster.forget(self._data)
+                    return None
+                if self._clock.monotonic() > unseen_deadline:
+                    # Without its file, it would end, and a second one would write to the same data meanwhile.
+                    raise self._unavailable(
+                        f"a server that this process cannot see runs there, process {postmaster.pid} of another "
+                        "container: a folder is for one container at a time"
+                    )
+            elif postmaster.status in {"ready", "standby"}:
                 return postmaster
             self._wait(0.02)
         raise self._unavailable("neither starts nor stops")
@@ -208,7 +221,7 @@ class Cluster:
 
         The path of a socket is short, and a comma separates two hosts.
         """
-        if len(os.fsencode(self._data / ".s.PGSQL.5432")) <= _LONGEST_SOCKET_PATH and "," not in str(self._data):
+        if len(os.fsencode(self._data / SOCKET)) <= _LONGEST_SOCKET_PATH and "," not in str(self._data):
             return self._data
         owner = os.geteuid() if account is None else account.uid
         name = hashlib.sha256(os.fsencode(self._data)).hexdigest()[:16]

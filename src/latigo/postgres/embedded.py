@@ -2,7 +2,8 @@
 
 The kernel counts the users of a data directory: each holds a shared lock on the file ``users``, which ends with its
 process. A user that can turn its lock into an exclusive one is the last, and stops the server. ``guard`` is held while
-a process starts or stops the server, and has the id of that process in it.
+a process starts or stops the server, and has the id of that process in it. A server whose users were all killed is
+stopped by the process of `latigo.postgres.reaper`.
 """
 
 import asyncio
@@ -16,17 +17,17 @@ from threading import Event
 from typing import IO
 from urllib.parse import quote
 
-import structlog
-
 from latigo.domain.errors import ConfigurationError, LatigoError, Unavailable
 from latigo.postgres.account import unprivileged_account
 from latigo.postgres.cluster import SUPERUSER, Cluster, Interrupted
 from latigo.postgres.places import is_initialised, require_reachable
+from latigo.postgres.presence import GUARD, PRESENT, ensure_reaper
 from latigo.postgres.programs import find_programs
 from latigo.postgres.supervision import supervised
 from latigo.runtime.clock import Clock, SystemClock
+from latigo.runtime.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 DOWNSTREAM = "ledger/embedded"
 _OPTIONS = "port=5432&sslmode=disable&sslnegotiation=postgres&gsslib=gssapi"
@@ -50,7 +51,8 @@ async def open_server(
     """Run a server on ``data_dir`` while the context lasts, and start it again when it dies.
 
     A first use initialises the directory (about a second). A server that runs already, because others use it or
-    because its user was killed, is adopted. The last user stops it. It listens on a Unix socket only, which only
+    because its user was killed a moment ago, is adopted. The last user stops it; when that was killed, another process
+    does so at once. It listens on a Unix socket only, which only
     its owner and root can open. Run as root, the server itself runs as the owner of the directory, ``postgres`` or
     ``nobody``, since PostgreSQL refuses root. The directory is closed to others; those above it are left as they are.
 
@@ -112,7 +114,7 @@ class EmbeddedServer:
         self._clock = clock or SystemClock()
         self._interrupted = Event()
         self._cluster = Cluster(self.home, settings or {}, self._clock, DOWNSTREAM, self._interrupted)
-        self._users: IO[bytes] | None = None
+        self._locks: tuple[IO[bytes], IO[bytes]] | None = None  #: the files ``users`` and ``present``
         self._socket_dir: Path | None = None
 
     @property
@@ -129,9 +131,11 @@ class EmbeddedServer:
         with self._translated_errors():
             self._create_home()
             with self._guard(GUARD_LIMIT):
-                self._users = _lock_file(self.home / "users")
+                self._locks = users, present = _lock_file(self.home / "users"), _lock_file(self.home / PRESENT)
                 try:
-                    fcntl.flock(self._users, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    fcntl.flock(users, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    fcntl.flock(present, fcntl.LOCK_SH)
+                    ensure_reaper(self.home)
                     self._socket_dir = self._cluster.ensure_running()
                 except Interrupted:
                     self._leave(stop=True)
@@ -151,7 +155,34 @@ class EmbeddedServer:
     def restart(self) -> None:
         """Start the server again unless another user has done so."""
         with self._translated_errors(), self._guard(GUARD_LIMIT):
+            ensure_reaper(self.home)
             self._socket_dir = self._cluster.ensure_running(create=False)
+
+    def stop_unused(self, stopped: Callable[[], None]) -> bool:
+        """Stop the server if it runs and no process uses it; return whether it is stopped. Create no file.
+
+        One that starts still is not: what it has recovered from a crash would be lost.
+
+        Args:
+            stopped: called before another process can start it again.
+
+        Raises:
+            LatigoError: it cannot be stopped, or another process starts or stops it for long.
+        """
+        with (
+            self._translated_errors(),
+            self._guard(GUARD_LIMIT, create=False),
+            (self.home / "users").open("r+b") as users,
+        ):
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            if self._cluster.is_starting():
+                return False
+            self._cluster.stop()
+            stopped()
+            return True
 
     def interrupt(self) -> None:
         """End what another thread is waiting for."""
@@ -159,14 +190,14 @@ class EmbeddedServer:
 
     def close(self) -> None:
         """Stop counting as a user; the last one stops the server. A second call changes nothing."""
-        if self._users is None:
+        if self._locks is None:
             return
         self._interrupted.clear()
         try:
             with self._translated_errors(), self._guard(LEAVING_LIMIT):
                 self._leave(stop=True)
         except LatigoError as error:
-            if self._users is None:  # it could not be stopped
+            if self._locks is None:  # it could not be stopped
                 raise
             _log.warning("embedded.left_running", data_dir=str(self.home), reason=str(error))
             self._leave(stop=False)
@@ -180,10 +211,11 @@ class EmbeddedServer:
 
     def _leave(self, *, stop: bool) -> None:
         """Stop counting as a user, and stop the server if there is no other; with the guard held for that."""
-        users, self._users, self._socket_dir = self._users, None, None
-        if users is None:
+        locks, self._locks, self._socket_dir = self._locks, None, None
+        if locks is None:
             return
-        with users:
+        users, present = locks
+        with users, present:
             if not stop:
                 return
             try:
@@ -194,10 +226,11 @@ class EmbeddedServer:
                 self._cluster.stop()
 
     @contextmanager
-    def _guard(self, limit: float) -> Iterator[None]:
+    def _guard(self, limit: float, *, create: bool = True) -> Iterator[None]:
+        """Hold the guard; the id of this process stays in it if that is killed meanwhile."""
         deadline = self._clock.monotonic() + limit
-        path = self.home / "guard"
-        with _lock_file(path) as guard:
+        path = self.home / GUARD
+        with path.open("ab" if create else "r+b", buffering=0) as guard:
             while True:
                 try:
                     fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -207,11 +240,13 @@ class EmbeddedServer:
                         raise self._unavailable(f"{_holder(path)} for more than {limit:.0f} s") from None
                     if self._interrupted.wait(0.02):
                         raise Interrupted from None
+            guard.truncate(0)
             with suppress(OSError):  # a full disk
-                guard.truncate(0)
                 guard.write(str(os.getpid()).encode())
-                guard.flush()
-            yield
+            try:
+                yield
+            finally:
+                guard.truncate(0)
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from latigo.domain.errors import ConfigurationError
 from latigo.postgres.account import Account, can_reach, closed_folders, unprivileged_account
+from latigo.postgres.presence import ALONE, GUARD, PRESENT
 from latigo.postgres.programs import FOLDER as PROGRAMS
 
 #: Of root: the server runs as another account, which has no way into the home of root.
@@ -17,7 +18,7 @@ OF_ROOT = Path("/var/lib/latigo/ledger")
 #: Of everybody else; root had it as well, before.
 OF_USERS = Path("~/.local/share/latigo/ledger")
 _TEMPORARY = (Path("/tmp"), Path("/var/tmp"), OF_ROOT.parent.parent)  # noqa: S108 - private folders in them
-_OURS = ("data", "guard", "users", PROGRAMS, "lost+found")
+_OURS = ("data", GUARD, "users", PRESENT, ALONE, PROGRAMS, "lost+found")
 _UNFINISHED = "unfinished-"
 
 

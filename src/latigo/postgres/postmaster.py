@@ -1,10 +1,13 @@
 """A running PostgreSQL server, as its file ``postmaster.pid`` describes it."""
 
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+SOCKET = ".s.PGSQL.5432"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,8 @@ class Postmaster:
         except FileNotFoundError:
             return None
         if len(lines) < 8 or not lines[7].strip():
-            return cls(int(lines[0]) if lines and lines[0].strip().isdigit() else 0, data, "starting")
+            socket_dir = Path(lines[4]) if len(lines) > 4 and lines[4].strip() else data
+            return cls(int(lines[0]) if lines and lines[0].strip().isdigit() else 0, socket_dir, "starting")
         return cls(int(lines[0]), Path(lines[4]), lines[7].strip())
 
     def forget(self, data: Path) -> None:
@@ -34,6 +38,18 @@ class Postmaster:
         """
         for file in (_pid_file(data), *self.socket_dir.glob(".s.PGSQL.*.lock")):
             file.unlink(missing_ok=True)
+
+    def answers(self) -> bool:
+        """Return whether a process listens on the socket: one of another container, if none has the id."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.setblocking(False)
+            try:
+                client.connect(str(self.socket_dir / SOCKET))
+            except BlockingIOError:
+                return True  # many others wait
+            except OSError:
+                return False
+            return True
 
     def is_alive(self, data: Path) -> bool:
         """Return whether the process exists and is the PostgreSQL of this data directory.

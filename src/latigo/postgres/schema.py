@@ -2,15 +2,14 @@
 
 from datetime import timedelta
 
-import structlog
-
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.postgres.database import DOWNSTREAM
 from latigo.postgres.errors import translated_errors
 from latigo.postgres.revisions import SchemaComparison, compare_schema, newest_revision
 from latigo.postgres.servers import Servers, Url
+from latigo.runtime.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 _ENCODINGS = {"UTF8", "SQL_ASCII"}  #: SQL_ASCII keeps every octet as it is
 _HIDDEN = "SELECT relnamespace::regnamespace::text FROM pg_class WHERE relname = 'alembic_version' LIMIT 1"
 

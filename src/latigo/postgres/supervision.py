@@ -8,13 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
-import structlog
-
 from latigo.domain.errors import LatigoError, Unavailable
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 from latigo.runtime.retry import backoff
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 CHECK_INTERVAL = timedelta(seconds=0.5)
 #: Starts in a row that may fail before the process ends.

@@ -10,15 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-import structlog
-
 from latigo.domain.bad_readings import BadReadingCount, Fault
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 from latigo.runtime.redaction import excerpt
 
 __all__ = ["BadReadings", "Fault"]
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 _MOST_UNITS = 100_000  #: that are remembered, those that were read last
 _MOST_ENTRIES = 10_000  #: places, tags and faults; what comes after them is not counted

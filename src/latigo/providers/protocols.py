@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from latigo.domain.fence import Fence
-from latigo.domain.model import DiscoveredProject, ModelRef, ModelSpec
+from latigo.domain.model import DiscoveredProject, ModelRef, ModelSpec, ModelStatus
 from latigo.domain.series import Column, Frame, Point, Predictions, Readings, Written
 from latigo.domain.windows import Window
 
@@ -196,19 +196,6 @@ class ModelRoster(Protocol):
 
     async def entries(self) -> Mapping[ModelRef, bool]:
         """Return every decision made by hand: True registered, False unregistered."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """Full status of one model, from the server and the roster."""
-
-    ref: ModelRef
-    revision: str
-    exists: bool
-    registered: bool | None  #: None: neither registered nor unregistered by hand
-    spec: ModelSpec | None
-    metadata: Mapping[str, Any]  #: as the server has it; empty when the model does not exist
-    problem: str = ""  #: why it cannot be predicted, as far as it is known
 
 
 @dataclass(frozen=True, slots=True)

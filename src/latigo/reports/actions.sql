@@ -2,8 +2,10 @@
 
 -- actions --
 -- The newest first: of a person ($1), of a kind ($2); null matches all. $3 at most after $4 others. Very old ones are not
--- counted: total is at most 100 000.
-SELECT r.id, r.at, r.who, r.kind, coalesce(nullif(r.why, ''), r.selector ->> 'reason', r.selector ->> 'why', r.selector ->> 'note', '')
+-- counted: total is at most 100 000. The reason of failures is their cause, and not why something was done about them.
+SELECT r.id, r.at, r.who, r.kind,
+       coalesce(nullif(r.why, ''), r.selector ->> 'why', r.selector ->> 'note',
+                CASE WHEN r.kind NOT IN ('retry', 'failures_dismiss', 'failures_undo_dismissal') THEN r.selector ->> 'reason' END, '')
            AS reason, r.selector, r.result, r.state, count(*) OVER () AS total
 FROM (SELECT * FROM request WHERE ($1::text IS NULL OR who = $1) AND ($2::text IS NULL OR kind = $2)
       ORDER BY id DESC LIMIT 100000) r

@@ -1,6 +1,6 @@
 """What Latigo does about a cause of failure by itself, and what a person does."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from latigo.domain.errors import Reason
@@ -16,7 +16,7 @@ class Advice(NamedTuple):
 
 
 _UNTIL_REBUILT = "It tries again when the model has a new revision"
-_RETRY = "then run latigo retry"
+_RETRY = "then release it (latigo retry)"
 
 ADVICE: Mapping[str, Advice] = {
     Reason.UNKNOWN_SENSOR: Advice(
@@ -86,3 +86,10 @@ def parked_because(reason: str, sensor: str | None = None) -> str:
 def advice_for(reason: str) -> Advice:
     """Return the advice for a reason; of one that a newer Latigo has recorded, none."""
     return ADVICE.get(reason, Advice("", ""))
+
+
+def with_tags(reason: str, tags: Sequence[str]) -> str:
+    """Return a reason with the first of the tags that it is about."""
+    more = f" and {len(tags) - 1} more" if len(tags) > 1 else ""
+    words = reason.replace("_", " ")
+    return f"{words}: {tags[0]}{more}" if tags else words

@@ -10,7 +10,7 @@ from latigo.domain.windows import DAY
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.anomaly_windows import Period, Windows, figures_of
-from latigo.reports.base import Report
+from latigo.reports.base import Names, Report, likes
 from latigo.reports.receipts import TagShare
 
 SQL = load_statements("latigo.reports", "anomalies.sql")
@@ -64,23 +64,23 @@ class Anomalies(Report):
 
 async def read_anomalies(
     database: Database,
-    project: str | None,
+    project: Names,
     start: datetime,
     end: datetime,
     at: datetime,
     *,
-    model: str | None = None,
+    model: Names = None,
     most: int = MOST_MODELS,
 ) -> Anomalies:
     """Return models by anomaly: by the share of rows over the threshold now, then over the range, then by the highest.
 
     Args:
         database: the ledger's.
-        project: whose models; None: all.
+        project: names or patterns of the projects; None: all.
         start: of the range.
         end: of the range.
         at: now.
-        model: the only one; None: all.
+        model: the same of models.
         most: models that are listed.
 
     Raises:
@@ -90,7 +90,7 @@ async def read_anomalies(
         raise Misused("from: should be before to")
     if end - start > LONGEST:
         raise Misused(f"from: at most {LONGEST.days} days before to")
-    models = await database.fetch(SQL["models"], project, model)
+    models = await database.fetch(SQL["models"], likes(project), likes(model))
     wanted = [row for row in models if row["anomaly"] is not False]
     slots = sum((end - start) / row["slot"] for row in wanted)
     before = start - (end - start) if 2 * slots <= MOST_SLOTS else start
@@ -100,8 +100,9 @@ async def read_anomalies(
             f"{len(wanted)} models have too many windows in so long a time: name a project, or a range of at most"
             f" {max(shorter // timedelta(hours=1), 1)} h"
         )
-    read = await database.fetch(SQL["receipts"], [row["id"] for row in wanted], before, end)
-    by_model = {row["model_id"]: (row["heads"], row["receipts"]) for row in read}
+    async with database.snapshot() as connection:
+        read = await connection.fetch(SQL["receipts"], [row["id"] for row in wanted], before, end)
+    by_model = {row["model_id"]: row for row in read}
     found = await asyncio.to_thread(_anomalies, wanted, by_model, Period(before, start, end))
     found.sort(key=_worst_first)
     apart = [row for row in models if row["anomaly"] is False]
@@ -122,7 +123,7 @@ def _worst_first(anomaly: Anomaly) -> tuple[float, float, float, str, str]:
     return -(anomaly.share_now or 0.0), -(anomaly.share or 0.0), -anomaly.max, anomaly.project, anomaly.model
 
 
-def _anomalies(models: Sequence[Any], read: Mapping[int, tuple[bytes, bytes]], period: Period) -> list[Anomaly]:
+def _anomalies(models: Sequence[Any], read: Mapping[int, Any], period: Period) -> list[Anomaly]:
     """Return the models that have receipts with an anomaly in the range."""
     by_slot: dict[timedelta, list[Any]] = {}
     for row in models:
@@ -130,10 +131,14 @@ def _anomalies(models: Sequence[Any], read: Mapping[int, tuple[bytes, bytes]], p
             by_slot.setdefault(row["slot"], []).append(row)
     found = []
     for slot, rows in by_slot.items():
-        windows = Windows.of([read[row["id"]] for row in rows], [row["tags_since"] for row in rows])
-        for row, figures in zip(rows, figures_of(windows, len(rows), period, slot), strict=True):
+        of_rows = [read[row["id"]] for row in rows]
+        windows = Windows.of(
+            [(each["heads"], each["receipts"]) for each in of_rows], [each["tags_since"] for each in of_rows]
+        )
+        figures_of_rows = figures_of(windows, len(rows), period, slot)
+        for row, each, figures in zip(rows, of_rows, figures_of_rows, strict=True):
             if figures is not None:
-                names = list(dict.fromkeys(row["tags"] or ()))
+                names = list(dict.fromkeys(each["tags"] or ()))
                 tags = [TagShare(tag=names[tag], share=share) for tag, share in figures.pop("tags") if tag < len(names)]
                 found.append(Anomaly(project=row["project"], model=row["model"], tags=tags, **figures))
     return found

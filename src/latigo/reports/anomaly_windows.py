@@ -27,6 +27,7 @@ PARTS: Final = 60  #: of a series
 _MICROSECOND: Final = timedelta(microseconds=1)
 _YEAR_2000: Final = (datetime(2000, 1, 1, tzinfo=UTC) - EPOCH) // _MICROSECOND
 _MOST_TAGS: Final = 5
+_MOST_CELLS: Final = 1_000_000  #: of a table of models and tags
 
 
 class Period(NamedTuple):
@@ -86,21 +87,21 @@ def figures_of(windows: Windows, models: int, period: Period, slot: timedelta) -
     rows = np.where(np.isnan(over), np.nan, windows.rows[last] / slots[last])
     highest = np.where(written, windows.scores.highest[last], np.nan)
     series = _series(over[:, border:], rows[:, border:], highest[:, border:])
+    shares, before = (_shares(over[:, part], rows[:, part]) for part in (slice(border, None), slice(border)))
+    tags = _carriers(windows.scores, last[:, border:], over[:, border:])
     for number in range(models):
         inside = np.flatnonzero(written[number, border:]) + border
         if not len(inside):
             yield None
             continue
         newest, peak = int(inside[-1]), int(inside[np.nanargmax(highest[number, inside])])
-        share, before = (
-            _share(over[number, part], rows[number, part]) for part in (slice(border, None), slice(border))
-        )
+        share, share_before = shares[number], before[number]
         since = _since(over[number], newest)
         yield {
-            "share_now": _share(over[number, newest : newest + 1], rows[number, newest : newest + 1]),
+            "share_now": float(over[number, newest] / rows[number, newest]) if rows[number, newest] > 0 else None,
             "share": share,
-            "share_before": before,
-            "change": None if share is None or before is None else share - before,
+            "share_before": share_before,
+            "change": None if share is None or share_before is None else share - share_before,
             "now": float(highest[number, newest]),
             "now_at": EPOCH + int(windows.upper[last[number, newest]]) * _MICROSECOND,
             "max": float(highest[number, peak]),
@@ -108,7 +109,7 @@ def figures_of(windows: Windows, models: int, period: Period, slot: timedelta) -
             "since": None if since is None else begin + since[0] * slot,
             "since_before": bool(since and since[1]),
             "windows": len(inside),
-            "tags": _carriers(windows.scores, last[number, inside], over[number, inside]),
+            "tags": tags[number],
             "series": series[number],
         }
 
@@ -125,9 +126,10 @@ def _last_writers(windows: Windows, models: int, zero: int, length: int, columns
     return writers.reshape(models, columns), slots.astype(np.float64)
 
 
-def _share(over: _Floats, rows: _Floats) -> float | None:
-    total = np.nansum(rows)
-    return float(np.nansum(over) / total) if total > 0 else None
+def _shares(over: _Floats, rows: _Floats) -> list[float | None]:
+    """Return by model the share of rows over the threshold; None where there is none."""
+    exceeding, predicted = np.nansum(over, axis=1), np.nansum(rows, axis=1)
+    return [float(part / all_) if all_ > 0 else None for part, all_ in zip(exceeding, predicted, strict=True)]
 
 
 def _since(over: _Floats, newest: int) -> tuple[int, bool] | None:
@@ -143,20 +145,32 @@ def _since(over: _Floats, newest: int) -> tuple[int, bool] | None:
     return first, not len(calm)
 
 
-def _carriers(scores: Scores, windows: _Numbers, over: _Floats) -> list[tuple[int, float]]:
-    """Return places of tags and what they carry, most first: of slots over the threshold, or of all where none is."""
-    weights = np.where(np.isfinite(over), over, 0.0)
-    if not weights.any():
-        weights = np.ones(len(windows))
-    tags, percents = scores.carriers[windows], scores.percents[windows] * weights[:, None]
+def _carriers(scores: Scores, last: _Numbers, over: _Floats) -> list[list[tuple[int, float]]]:
+    """Return by model places of tags and what they carry, most first: of slots over the threshold, or of all."""
+    width = int(scores.carriers.max(initial=-1)) + 1
+    at_once = max(_MOST_CELLS // max(width, 1), 1)
+    parts = (slice(first, first + at_once) for first in range(0, len(last), at_once))
+    return [carried for part in parts for carried in _carried(scores, last[part], over[part], width)]
+
+
+def _carried(scores: Scores, last: _Numbers, over: _Floats, width: int) -> Iterator[list[tuple[int, float]]]:
+    model, column = np.nonzero(last >= 0)
+    window, weights = last[model, column], np.nan_to_num(over[model, column])
+    calm = np.bincount(model, weights, len(last)) == 0
+    weights[calm[model]] = 1.0
+    tags, percents = scores.carriers[window], scores.percents[window]
     known = tags[:, 0] >= 0
-    total = weights[known].sum()
-    if not total:
-        return []
-    places, which = np.unique(tags[tags >= 0], return_inverse=True)
-    carried = np.bincount(which, percents[tags >= 0]) / (100 * total)
-    order = np.argsort(-carried, kind="stable")[:_MOST_TAGS]
-    return [(int(places[place]), round(float(carried[place]), 3)) for place in order if carried[place] >= 0.005]
+    total = np.bincount(model[known], weights[known], len(last))
+    carried = np.zeros(len(last) * width)
+    for number in range(tags.shape[1]):
+        there = tags[:, number] >= 0
+        places = model[there] * width + tags[there, number]
+        carried += np.bincount(places, percents[there, number] * weights[there], len(carried))
+    table = carried.reshape(len(last), width)
+    most = np.argsort(-table, axis=1, kind="stable")[:, :_MOST_TAGS]
+    for row, places in enumerate(most.tolist()):
+        shares = ((place, float(table[row, place] / (100 * total[row]))) for place in places if total[row])
+        yield [(place, round(share, 3)) for place, share in shares if share >= 0.005]
 
 
 def _series(over: _Floats, rows: _Floats, highest: _Floats) -> list[list[float | None]]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.advice import advice_for
-from latigo.reports.base import Listing, Report
+from latigo.reports.base import Listing, Names, Report, likes
 from latigo.reports.choices import FailureGrouping, FailureOrder, FailureState
 
 SQL = load_statements("latigo.reports", "failures.sql")
@@ -17,12 +17,17 @@ MOST_FAILURES = 1000
 class FailureFilter(NamedTuple):
     """Which failures are wanted; None matches all."""
 
-    project: str | None = None
-    model: str | None = None
+    project: Names = None
+    model: Names = None
     reason: str | None = None
     sensor: str | None = None  #: one of the tags that a failure is about
     state: FailureState | None = None
     dismissed: bool = False  #: those that are dismissed, or all others
+
+    @property
+    def parameters(self) -> Sequence[object]:
+        """What the statements are given."""
+        return likes(self.project), likes(self.model), *self[2:]
 
 
 ALL = FailureFilter()
@@ -78,13 +83,13 @@ async def read_failures(
     Silent models are among them only where sensor, reason or state ask for them.
     """
     async with database.connection() as connection:
-        return Listing.of(Failure, await connection.fetch(SQL["failures"], *wanted, order, most, skip), skip)
+        return Listing.of(Failure, await connection.fetch(SQL["failures"], *wanted.parameters, order, most, skip), skip)
 
 
 async def count_dismissed_failures(database: Database, wanted: FailureFilter = ALL) -> int:
     """Return how many failures are dismissed, of those that are wanted."""
     async with database.connection() as connection:
-        return int((await connection.fetchrow(SQL["count_dismissed"], *wanted[:5]))["failures"])
+        return int((await connection.fetchrow(SQL["count_dismissed"], *wanted.parameters[:5]))["failures"])
 
 
 async def read_failure_groups(
@@ -95,9 +100,9 @@ async def read_failure_groups(
     most: int = MOST_FAILURES,
     skip: int = 0,
 ) -> Listing[FailureGroup]:
-    """Return failures by what they have in common, silent models among them; the groups of most models first."""
+    """Return failures by what they have in common, silent models among them; parked ones first, then of most models."""
     async with database.connection() as connection:
-        rows = await connection.fetch(SQL["failure_groups"], *wanted, by, most, skip)
+        rows = await connection.fetch(SQL["failure_groups"], *wanted.parameters, by, most, skip)
     return Listing.of(FailureGroup, [_with_advice(row) for row in rows], skip)
 
 

@@ -4,13 +4,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latigo.domain.freshness import FRESH, KEPT, PERIOD, Cause, Group, Service, period_of, stale_models, time_between
 from latigo.ledger.freshness_store import read_groups
 from latigo.postgres.statements import load_statements
 from latigo.reports.base import Report
-from latigo.settings import ObjectiveSettings
+
+if TYPE_CHECKING:
+    from latigo.settings import ObjectiveSettings
 
 SQL = load_statements("latigo.reports", "freshness.sql")
 
@@ -80,7 +82,7 @@ class Counted(NamedTuple):
     stale: Mapping[str, Mapping[str, int]] = MappingProxyType({})  #: models that were stale then, by project and cause
 
 
-async def read_counted(connection: Any, objective: ObjectiveSettings, now: datetime) -> Counted:
+async def read_counted(connection: Any, objective: "ObjectiveSettings", now: datetime) -> Counted:
     """Return what was counted of freshness.
 
     What no scheduler has counted for longer than a period is added as it will be counted when one is there again.
@@ -106,7 +108,7 @@ def add_uncounted(counters: Counters, groups: Iterable[Group], counted_until: da
     return added
 
 
-def freshness_of(counted: Counted, objective: ObjectiveSettings, *, fresh: int, stale: int) -> Freshness:
+def freshness_of(counted: Counted, objective: "ObjectiveSettings", *, fresh: int, stale: int) -> Freshness:
     """Return the freshness of all models. Pure."""
     by_project: dict[str, dict[str, Spent]] = defaultdict(dict)
     total: dict[str, Spent] = defaultdict(Spent)

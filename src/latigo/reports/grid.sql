@@ -41,8 +41,13 @@ SELECT model_id, state, reason, tags, multirange_send(slots * tstzmultirange(tst
 FROM slot_exception WHERE slots && tstzrange($1, $2) AND ($3::bigint IS NULL OR model_id = $3) ORDER BY upper(slots);
 
 -- parked --
-SELECT model_id, reason, tags, since, multirange_send(windows * tstzmultirange(tstzrange($1, $2))) AS slots
-FROM parked WHERE windows && tstzrange($1, $2) AND ($3::bigint IS NULL OR model_id = $3) ORDER BY since;
+-- A model that is parked as a whole is so where something is due of it and not covered: what it has, it keeps.
+SELECT p.model_id, p.reason, p.tags, p.since, multirange_send(tstzmultirange(tstzrange($1, $2)) * CASE
+    WHEN lower_inf(p.windows) OR upper_inf(p.windows) THEN (p.windows - c.covered)
+        * tstzmultirange(tstzrange(m.since, GREATEST(m.since, date_bin(m.slot, ledger_now() - m.delay, 'epoch'))))
+    ELSE p.windows END) AS slots
+FROM parked p JOIN model m ON m.id = p.model_id JOIN coverage c ON c.model_id = p.model_id
+WHERE p.windows && tstzrange($1, $2) AND ($3::bigint IS NULL OR p.model_id = $3) ORDER BY p.since;
 
 -- out --
 -- Tasks that are out, and those that wait for another attempt, which are not.

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latigo.domain.circuits import System, circuit_name
+from latigo.reports.advice import parked_because, with_tags
 from latigo.reports.grid_cells import Axis, State
 
 #: Of exceptions, by the ledger's names.
@@ -95,13 +96,11 @@ def _of_models(read: Read) -> Iterator[tuple[int, State, str]]:
     for row in read.exceptions:
         yield row["model_id"], EXCEPTED[row["state"]], with_tags(row["reason"], row["tags"])
     for row in read.parked:
-        yield row["model_id"], State.PARKED, with_tags(row["reason"], row["tags"])
+        yield row["model_id"], State.PARKED, _why_parked(row["reason"], row["tags"])
 
 
-def with_tags(reason: str, tags: Sequence[str]) -> str:
-    """Return a reason with the first of the tags that it is about."""
-    more = f" and {len(tags) - 1} more" if len(tags) > 1 else ""
-    return f"{reason}: {tags[0]}{more}" if tags else reason
+def _why_parked(reason: str, tags: Sequence[str]) -> str:
+    return with_tags(parked_because(reason), tags) if len(tags) > 1 else parked_because(reason, *tags)
 
 
 def _why_missing(read: Read) -> Callable[[Any], str]:

@@ -1,7 +1,7 @@
 """Keeps grids of a few ranges in memory, so that many viewers cost what one costs.
 
-A grid is renewed when a viewer asks and the last one is old enough: at most every 15 s, and for at most a tenth of
-the time. So nothing is made while nothing is asked for. Numbers are worked out in a thread.
+A grid is renewed when a viewer asks and the last one is old enough: at most every 15 s, and all ranges together for at
+most a tenth of the time. So nothing is made while nothing is asked for. Numbers are worked out in a thread.
 """
 
 import asyncio
@@ -12,8 +12,6 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import uuid4
 
-import structlog
-
 from latigo.domain.errors import LatigoError, Misused, Unavailable
 from latigo.postgres.database import Database
 from latigo.reports.grid import SQL, Memory, read_ledger, to_image
@@ -21,10 +19,11 @@ from latigo.reports.grid_axis import choose_axis
 from latigo.reports.grid_cells import Axis
 from latigo.reports.grid_view import Grid, View, Wanted
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 from latigo.runtime.times import parse_time
 
 EVERY: Final = timedelta(seconds=15)
-#: A grid takes at most this share of the time.
+#: Renewing all ranges that have viewers takes at most this share of the time.
 SHARE: Final = 0.1
 FULL_EVERY: Final = timedelta(minutes=10)
 KEPT_FOR: Final = timedelta(seconds=60)  #: a version that has been replaced
@@ -39,7 +38,7 @@ _READ_LIMIT: Final = timedelta(seconds=30)
 _LOOK_LIMIT: Final = timedelta(seconds=10)  #: of a look for changes; what takes longer is seen by a later one
 _DEFAULT_SLOT: Final = timedelta(minutes=30)
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class Range(NamedTuple):
@@ -146,9 +145,8 @@ class GridKeeper:
 
     async def changes(self) -> Changes | None:
         """Renew every range that has viewers; return what has changed since the last time, if anything."""
-        now = self._clock.monotonic()
         for kept_range, kept in list(self._ranges.items()):
-            if kept.asked_at > now - IDLE_AFTER.total_seconds() and self._is_due(kept):
+            if self._has_viewers(kept) and self._is_due(kept):
                 try:
                     async with asyncio.timeout(_LOOK_LIMIT.total_seconds()):
                         await self._make(kept_range, kept)
@@ -184,8 +182,15 @@ class GridKeeper:
         return kept.checked if kept and kept.checked and kept.grid is grid else grid.at
 
     def _is_due(self, kept: _Kept) -> bool:
-        wait = max(EVERY.total_seconds(), kept.took / SHARE)
-        return kept.making is None and self._clock.monotonic() >= kept.began + wait
+        return kept.making is None and self._clock.monotonic() >= kept.began + self._interval()
+
+    def _has_viewers(self, kept: _Kept) -> bool:
+        return kept.asked_at > self._clock.monotonic() - IDLE_AFTER.total_seconds()
+
+    def _interval(self) -> float:
+        """Seconds from one renewal of a range to its next: each waits for what all take, so that none starves."""
+        together = sum(kept.took for kept in self._ranges.values() if self._has_viewers(kept))
+        return max(EVERY.total_seconds(), together / SHARE)
 
     async def _make(self, asked: Range, kept: _Kept) -> Grid:
         """Make a grid once for all who wait for it; it is made to its end, also if all of them leave."""

@@ -40,7 +40,8 @@ class GridMark(Report):
 
     column: int
     share: float  #: of the models that something is desired of in it
-    cause: str  #: of most of them
+    state: str  #: of most of those that lack something
+    cause: str  #: of most of them; of missing slots that of then, as far as the history knows it
 
 
 class Wanted(NamedTuple):
@@ -143,12 +144,13 @@ class View:
         lacking = by_state[:, list(LACKING)].sum(axis=1)
         shares = np.divide(lacking, desired, out=np.zeros(len(desired)), where=desired > 0)
         return [
-            GridMark(column=int(column), share=round(float(shares[column]), 3), cause=self._cause(int(column)))
-            for column in np.flatnonzero(shares > MARKED_FROM)
+            GridMark(column=column, share=round(float(shares[column]), 3), state=state.word, cause=cause)
+            for column in np.flatnonzero(shares > MARKED_FROM).tolist()
+            for state, cause in (self._cause(column),)
         ]
 
-    def _cause(self, column: int) -> str:
-        """Return the cause of most lacking cells of a column; their commonest state where none is known."""
+    def _cause(self, column: int) -> tuple[State, str]:
+        """Return the commonest state of the lacking cells of a column, and the cause of most, else that word."""
         cells = self.grid.cells[self.rows, column]
         counted = np.zeros(len(self.grid.causes.texts), np.int64)
         most: tuple[int, State] = (0, State.MISSING)
@@ -158,7 +160,7 @@ class View:
             counted += np.bincount(self.grid.causes.of(state, rows), minlength=len(counted))
         counted[0] = 0
         best = int(counted.argmax())
-        return self.grid.causes.texts[best] if counted[best] else most[1].word
+        return most[1], self.grid.causes.texts[best] if counted[best] else most[1].word
 
     def ids(self) -> list[int]:
         """Return the ids of models in the order of the view."""

@@ -6,7 +6,8 @@ from datetime import datetime
 from latigo.domain.limits import BACKFILL_PAUSED, most_outstanding
 from latigo.postgres.database import Database
 from latigo.reports.base import Report
-from latigo.reports.snapshot import SQL, ExecutorStatus
+from latigo.reports.snapshot import SQL
+from latigo.reports.status_parts import ExecutorStatus
 
 
 class ConfiguredLimits(Report):

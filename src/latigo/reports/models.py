@@ -2,21 +2,23 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
 from latigo.domain.circuits import System
 from latigo.domain.errors import LatigoError, TimedOut
-from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.model import ModelRef, ModelSpec, ModelStatus
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
-from latigo.providers.protocols import ModelStatus
-from latigo.reports.base import Listing, Report, escape_like
+from latigo.reports.advice import with_tags
+from latigo.reports.base import Listing, Names, Report, Row, escape_like, likes
 from latigo.reports.choices import ModelOrder, ModelState
 from latigo.reports.explain import read_explanation
 from latigo.reports.failures import Failure, FailureFilter, read_failures
 from latigo.reports.story import sentences
+from latigo.runtime.collector import collector_paused
 
 SQL = load_statements("latigo.reports", "models.sql")
 MOST_MODELS = 100_000
@@ -26,7 +28,8 @@ ANSWER_LIMIT = timedelta(seconds=10)
 T = TypeVar("T")
 
 
-class KnownModel(Report):
+@dataclass(slots=True)
+class KnownModel(Row):
     """A model as the ledger knows it; of one that is expected and not built, hardly anything is known."""
 
     project: str
@@ -45,6 +48,7 @@ class KnownModel(Report):
     parked: bool
     not_finite_share: float | None  #: of the values in its newest prediction; None: there was none
     missing_since: datetime | None = None  #: when the server did not list it any more
+    cause: str = ""  #: why it lacks predictions now, with the sensors that it is about; empty: nothing is known
 
 
 class ModelDetails(Report):
@@ -114,12 +118,13 @@ class ModelStatusSource(Protocol):
 
 async def read_models(
     database: Database,
-    projects: Sequence[str] | None = None,
-    names: Sequence[str] | None = None,
+    projects: Names = None,
+    names: Names = None,
     *,
     state: ModelState | None = None,
     order: ModelOrder = "name",
     q: str = "",
+    sensor: str | None = None,
     most: int = MOST_MODELS,
     skip: int = 0,
 ) -> Listing[KnownModel]:
@@ -132,16 +137,29 @@ async def read_models(
         state: that they are in; None: any.
         order: of the list.
         q: parts of ``project/model`` that it has, in any order and case.
+        sensor: a tag that it reads; None: any.
         most: how many.
         skip: how many are left out before.
     """
     parts = [f"%{escape_like(part)}%" for part in q.split()]
-    rows = await database.fetch(SQL["models"], _likes(projects), _likes(names), state, order, most, parts, skip)
-    return Listing.of(KnownModel, rows, skip)
+    parameters = likes(projects), likes(names), state, order, most, parts, skip, sensor
+    async with database.snapshot() as connection:
+        await connection.execute(SQL["plan_for_parameters"])
+        with collector_paused():
+            rows = await connection.fetch(SQL["models"], *parameters)
+            return Listing([_known(row) for row in rows], rows[0]["total"] if rows else skip)
 
 
-def _likes(names: Sequence[str] | None) -> list[str] | None:
-    return None if names is None else [escape_like(name).replace("*", "%") for name in names]
+def _known(row: Any) -> KnownModel:
+    *columns, why, _total = row
+    columns[6:9] = map(_duration, columns[6:9])  # slot, delay and fold
+    columns.append(with_tags(why[0], why[1:]) if why else "")
+    return KnownModel(*columns)
+
+
+@lru_cache
+def _duration(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 async def read_model_in_ledger(database: Database, ref: ModelRef, history: timedelta) -> ModelInLedger:
@@ -207,7 +225,7 @@ async def read_tags(database: Database, ref: ModelRef) -> Sequence[str]:
 def _in_full(spec: ModelSpec) -> dict[str, Any]:
     """Return all that the ledger keeps of a spec."""
     fields = {**asdict(spec), "ref": str(spec.ref)}
-    del fields["trained"]
+    del fields["trained"], fields["dataset"]["tags"]  # worked out of the others
     return fields
 
 

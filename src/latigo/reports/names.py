@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from latigo.domain.errors import LatigoError, UnknownName
 from latigo.domain.model import ModelRef
@@ -11,7 +11,9 @@ from latigo.domain.names import printable, unknown_name
 from latigo.domain.windows import iso
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
-from latigo.providers.protocols import ProjectModels
+
+if TYPE_CHECKING:
+    from latigo.providers.protocols import ProjectModels
 
 SQL = load_statements("latigo.reports", "names.sql")
 
@@ -25,7 +27,7 @@ _NO_PROJECT = "latigo-asks-for-no-project"
 class ModelLists(Protocol):
     """Lists models; the part of `ModelInformationProvider` that is needed here."""
 
-    async def get_model_list(self, projects: Sequence[str]) -> Sequence[ProjectModels]:
+    async def get_model_list(self, projects: Sequence[str]) -> Sequence["ProjectModels"]:
         """Return all models of these projects in their newest revision."""
 
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from latigo.domain.circuits import System
 from latigo.reports.snapshot import Snapshot
-from latigo.runtime.http import is_transport_failure
+from latigo.runtime.transport_failure import is_transport_failure
 
 #: An outage passes by itself until it has lasted for so long.
 RECENT = timedelta(minutes=10)

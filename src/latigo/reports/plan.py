@@ -1,13 +1,14 @@
 """Windows that could be planned now, and their cost in calls of the model server."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import Field
 
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
-from latigo.reports.base import Report
+from latigo.reports.base import Names, Report, Row, likes
 from latigo.reports.choices import WindowOrder, WindowState
 from latigo.reports.limits import BackfillPause
 
@@ -15,7 +16,8 @@ SQL = load_statements("latigo.reports", "plan.sql")
 MOST_WINDOWS = 1000
 
 
-class MissingWindow(Report):
+@dataclass(slots=True)
+class MissingWindow(Row):
     """A contiguous stretch of time of one model that lacks predictions, or is to be predicted again."""
 
     project: str
@@ -50,8 +52,8 @@ class Plan(Report):
 
 async def read_plan(
     database: Database,
-    project: str | None = None,
-    model: str | None = None,
+    project: Names = None,
+    model: Names = None,
     start: datetime | None = None,
     end: datetime | None = None,
     *,
@@ -62,12 +64,14 @@ async def read_plan(
 ) -> Plan:
     """Return windows, cut to ``[start, end)``, ``most`` (0: all) after ``skip``, and all that each project needs."""
     windows, projects, total = [], [], skip
-    paused = await database.row(SQL["backfill_paused"])
-    for row in await database.fetch(SQL["plan"], project, model, start, end, state, order, most, skip):
-        if row["model"] is None:
-            projects.append(ProjectBacklog(**{name: row[name] for name in ProjectBacklog.model_fields}))
+    async with database.snapshot() as connection:
+        paused = await connection.fetchrow(SQL["backfill_paused"])
+        rows = await connection.fetch(SQL["plan"], likes(project), likes(model), start, end, state, order, most, skip)
+    for models, of_project, of_model, begin, until, slots, calls, *marks, _rank, count in rows:
+        if of_model is None:
+            projects.append(ProjectBacklog(project=of_project, models=models, slots=slots, calls=calls))
         else:
-            windows.append(MissingWindow(**{name: row[name] for name in MissingWindow.model_fields}))
-            total = row["total"]
+            windows.append(MissingWindow(of_project, of_model, begin, until, slots, int(calls), *marks))
+            total = count
     backfill_paused = BackfillPause(**paused) if paused else None
     return Plan(windows=windows, projects=projects, backfill_paused=backfill_paused, total=total)

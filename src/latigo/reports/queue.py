@@ -5,7 +5,8 @@ from datetime import datetime
 
 from latigo.postgres.database import Database
 from latigo.reports.base import Report
-from latigo.reports.snapshot import SQL, OutstandingTasks, QueueOutage
+from latigo.reports.snapshot import SQL
+from latigo.reports.status_parts import OutstandingTasks, QueueOutage
 
 
 class PartitionReading(Report):

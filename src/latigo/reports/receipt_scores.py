@@ -20,8 +20,8 @@ class Scores(NamedTuple):
 
     highest: npt.NDArray[np.float64]  #: NaN: there is no score
     over: npt.NDArray[np.int64]  #: rows over the threshold; -1: the model has none
-    carriers: npt.NDArray[np.int64]  #: of shape (n, 3): places of tags, -1: none
-    percents: npt.NDArray[np.int64]  #: the same: what they carry
+    carriers: npt.NDArray[np.int32]  #: of shape (n, 3): places of tags, -1: none
+    percents: npt.NDArray[np.int32]  #: the same: what they carry
 
     def of(self, order: npt.NDArray[np.int64]) -> "Scores":
         """Return those of these receipts, in this order."""
@@ -44,8 +44,8 @@ def _decoded(data: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> Sco
     scores = Scores(
         np.full(count, np.nan),
         np.full(count, -1, np.int64),
-        np.full((count, MOST_CARRIERS), -1, np.int64),
-        np.zeros((count, MOST_CARRIERS), np.int64),
+        np.full((count, MOST_CARRIERS), -1, np.int32),
+        np.zeros((count, MOST_CARRIERS), np.int32),
     )
     stops = np.cumsum(lengths)
     starts = stops - lengths

@@ -7,14 +7,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from latigo.domain.anomaly import TOTAL, over_threshold, tag_shares, threshold
+from latigo.domain.anomaly import TOTAL, over_threshold, tag_shares, tag_thresholds, threshold
 from latigo.domain.errors import Misused, Unavailable
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Values
 from latigo.domain.windows import DAY, Window, to_ns
+from latigo.postgres.database import Database
 from latigo.providers.protocols import PredictionStorageProvider, SensorDataProvider
 from latigo.reports.base import Report
 from latigo.reports.buckets import Bucketed, bucketed, bucketed_readings, united
+from latigo.reports.filled import FilledWindow, filled_shares, read_filled
 from latigo.reports.receipts import TagShare
 
 LONGEST: Final = 92 * DAY
@@ -52,6 +54,8 @@ class SeriesReport(Report):
     max: Sequence[Sequence[float | None]]
     mean: Sequence[Sequence[float | None]]
     thresholds: Mapping[str, float]  #: by group: the line above which a row is an anomaly
+    tag_thresholds: Mapping[str, float]  #: by tag: the same of its ``tag-anomaly-unscaled``
+    filled: Mapping[str, Sequence[float | None]]  #: by tag, over time: share of rows that were filled; null: not known
     shares: Sequence[TagShare]  #: of all tags, the greatest first
     rows: int  #: that were read
     cut: bool  #: there are more columns than were sent
@@ -66,9 +70,17 @@ class Chosen(Report):
 
 
 async def read_predictions(
-    stores: Sequence[PredictionStorageProvider], ref: ModelRef, window: Window, chosen: Chosen, points: int
+    database: Database,
+    stores: Sequence[PredictionStorageProvider],
+    ref: ModelRef,
+    window: Window,
+    chosen: Chosen,
+    points: int,
 ) -> SeriesReport:
     """Return the predictions of a model that a sink has, of the first one that can be read.
+
+    What was filled is what the receipts of their windows say: what the model was given then, whatever the source has
+    now.
 
     Raises:
         Misused: the range is too long, or has too many numbers.
@@ -77,7 +89,8 @@ async def read_predictions(
     if window.length > LONGEST:
         raise Misused(f"from: at most {LONGEST.days} days before to")
     store, parts = await _stored(stores, ref, window)
-    return await asyncio.to_thread(_report, store, ref, window, parts, chosen, points)
+    windows = await read_filled(database, ref, window)
+    return await asyncio.to_thread(_report, store, ref, window, parts, chosen, points, windows)
 
 
 async def read_readings(
@@ -100,7 +113,8 @@ async def read_readings(
     table = await asyncio.to_thread(
         bucketed_readings, wanted, to_ns(window.start), window.length.total_seconds(), max(points, 2)
     )
-    return _with(table, ref, window, source.downstream, rows, thresholds={}, shares=(), cut=False)
+    nothing: dict[str, Any] = {"thresholds": {}, "tag_thresholds": {}, "filled": {}, "shares": ()}
+    return _with(table, ref, window, source.downstream, rows, **nothing, cut=False)
 
 
 async def _stored(
@@ -131,7 +145,13 @@ async def _stored(
 
 
 def _report(
-    store: str, ref: ModelRef, window: Window, parts: Sequence[Predictions], chosen: Chosen, points: int
+    store: str,
+    ref: ModelRef,
+    window: Window,
+    parts: Sequence[Predictions],
+    chosen: Chosen,
+    points: int,
+    windows: Sequence[FilledWindow],
 ) -> SeriesReport:
     times, columns, values = united(sorted(parts, key=_revision))
     over = over_threshold(columns, values)
@@ -142,6 +162,7 @@ def _report(
     cut = len(kept) > MOST_COLUMNS
     kept = kept[:MOST_COLUMNS]
     points = max(min(points, MOST_NUMBERS // max(3 * len(kept), 1)), 2)
+    tags = list(dict.fromkeys(columns[place].tag for place in kept if columns[place].tag))
     table = bucketed(times, [columns[place] for place in kept], values[:, kept], window.length.total_seconds(), points)
     return _with(
         table,
@@ -150,6 +171,8 @@ def _report(
         store,
         len(times),
         thresholds={} if limit is None else {TOTAL.group: limit},
+        tag_thresholds=tag_thresholds(columns, values),
+        filled=dict(zip(tags, _numbers(filled_shares(windows, table.times, table.bucket_s, tags)), strict=True)),
         shares=[TagShare(tag=tag, share=round(share, 4)) for tag, share in shares.items()],
         cut=cut,
     )

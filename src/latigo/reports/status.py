@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.health import State
@@ -15,22 +16,14 @@ from latigo.postgres.database import Database
 from latigo.reports.advice import parked_because
 from latigo.reports.base import Report
 from latigo.reports.outages import RECENT, group_outages, some_of
-from latigo.reports.snapshot import (
-    NAMED,
-    RATE_SECONDS,
-    SQL,
-    ExecutorStatus,
-    Planner,
-    ProjectStatus,
-    QueueOutage,
-    Snapshot,
-    read_snapshot,
-)
+from latigo.reports.snapshot import NAMED, RATE_SECONDS, SQL, Snapshot, read_snapshot
+from latigo.reports.status_parts import ExecutorStatus, Planner, ProjectStatus, QueueOutage
 from latigo.reports.trouble import read_trouble
 from latigo.runtime.units import counted
-from latigo.settings import ObjectiveSettings
 
-DEFAULT_OBJECTIVE = ObjectiveSettings()
+if TYPE_CHECKING:
+    from latigo.settings import ObjectiveSettings
+
 NO_PLANNER = "no scheduler holds the lease to plan"
 NO_EXECUTOR = "no executor is running"
 ALL_DRAINED = "every executor is drained, so nothing is started (latigo executors resume NAME)"
@@ -89,8 +82,12 @@ class Status(Snapshot):
     headline: str = ""  #: the verdict in a sentence
 
 
-async def read_status(database: Database, version: str, objective: ObjectiveSettings = DEFAULT_OBJECTIVE) -> Status:
-    """Read the ledger and assess what it holds."""
+async def read_status(database: Database, version: str, objective: "ObjectiveSettings | None" = None) -> Status:
+    """Read the ledger and assess what it holds; without an objective, by that of a configuration without one."""
+    if objective is None:
+        from latigo.settings import ObjectiveSettings  # noqa: PLC0415 - a command that asks over HTTP needs none
+
+        objective = ObjectiveSettings()
     return assess(await read_snapshot(database, version, objective), await read_trouble(database))
 
 
@@ -230,7 +227,8 @@ def _failures(snapshot: Snapshot, trouble: str) -> list[Cause]:
     if restored := [found for found in snapshot.queue.mismatched if found.shows_restore]:
         text = (
             f"{restored[0].what} that this ledger has never sent: {restored[0].example}. If it was restored"
-            " from a backup, run latigo ledger restored; otherwise another Latigo may share it"
+            " from a backup, or a standby took over that had not received everything, run latigo ledger restored;"
+            " otherwise another Latigo may share it"
         )
         failures.append(_attention("ledger_restored", text, since=min(found.first_at for found in restored)))
     for outage in group_outages(snapshot):

@@ -35,25 +35,21 @@ SELECT downstream, reason, alarm, opened_at, pause, probe_at FROM circuit ORDER 
 -- freshness --
 -- Per project: how many models, how many of them are stale ($1: the objective) and how many late, which of these are for
 -- longest (model, settled until, due; $2 at most), and the oldest end. Known are also models that were unregistered by
--- hand since the project's list was read.
-WITH judged AS MATERIALIZED (
-    SELECT f.*, f.state = 'active' AND NOT f.paused AS active, r.name IS NOT NULL AS dropped,
-           CASE WHEN f.state = 'gone' THEN known_state(f.state, false, m.missing_since) END AS known_state,
-           f.silent_since IS NOT NULL AND NOT is_dismissed(f.model_id, m.revision, 'no_readings') AS silent
-    FROM freshness_of_models($1) f JOIN model m ON m.id = f.model_id
-    LEFT JOIN (SELECT o.project, o.name FROM roster o JOIN project l ON l.name = o.project
-               WHERE NOT o.registered AND o.at > l.listed_at) r ON r.project = f.project AND r.name = f.name
+-- hand since the project's list was read. Counted by slot first: its length in seconds is worked out once for each.
+WITH judged AS (
+    SELECT f.project, f.name, f.slot, f.state, f.paused, f.parked, f.parked_now, f.counts, f.stale, f.late,
+           f.settled_until, f.due, f.state = 'active' AND NOT f.paused AS active,
+           CASE WHEN f.state = 'gone' THEN known_state(f.state, false, f.missing_since) END AS known_state,
+           f.state IN ('active', 'disabled', 'unusable')
+               OR EXISTS (SELECT FROM roster o JOIN project l ON l.name = o.project
+                          WHERE o.project = f.project AND o.name = f.name AND NOT o.registered AND o.at > l.listed_at) AS known,
+           f.silent_since IS NOT NULL AND NOT is_dismissed(f.model_id, f.revision, 'no_readings') AS silent
+    FROM model_freshness($1) f
 ),
-latest AS (
-    SELECT l.project, array_agg(ROW(l.name, l.settled_until, l.due)) AS models
-    FROM (SELECT *, row_number() OVER (PARTITION BY project ORDER BY settled_until, name) AS n FROM judged WHERE late) l
-    WHERE l.n <= $2::int GROUP BY l.project
-)
-SELECT p.*, l.models AS latest
-FROM (
-    SELECT project,
+counted AS (
+    SELECT project, slot,
            count(*) FILTER (WHERE active) AS active,
-           count(*) FILTER (WHERE state IN ('active', 'disabled', 'unusable') OR dropped) AS known,
+           count(*) FILTER (WHERE known) AS known,
            count(*) FILTER (WHERE paused) AS paused,
            count(*) FILTER (WHERE state = 'unusable') AS unusable,
            count(*) FILTER (WHERE known_state = 'missing') AS missing,
@@ -64,9 +60,23 @@ FROM (
            count(*) FILTER (WHERE stale) AS stale,
            count(*) FILTER (WHERE late) AS late,
            min(settled_until) FILTER (WHERE active AND NOT parked_now) AS oldest,
-           sum(CASE WHEN state = 'active' THEN 1 / extract(epoch FROM slot)::float8 ELSE 0 END) AS slots_per_second
-    FROM judged GROUP BY project
-) p LEFT JOIN latest l ON l.project = p.project
+           count(*) FILTER (WHERE state = 'active') / date_part('epoch', slot) AS slots_per_second,
+           array_agg(name) FILTER (WHERE late) AS names,
+           array_agg(settled_until) FILTER (WHERE late) AS ends,
+           array_agg(due) FILTER (WHERE late) AS dues
+    FROM judged GROUP BY project, slot
+)
+SELECT p.*, (SELECT array_agg(ROW(l.name, l.settled_until, l.due))
+             FROM (SELECT u.* FROM counted c CROSS JOIN LATERAL unnest(c.names, c.ends, c.dues) AS u (name, settled_until, due)
+                   WHERE c.project = p.project ORDER BY u.settled_until, u.name LIMIT $2::int) l) AS latest
+FROM (
+    SELECT project, sum(active)::bigint AS active, sum(known)::bigint AS known, sum(paused)::bigint AS paused,
+           sum(unusable)::bigint AS unusable, sum(missing)::bigint AS missing, sum(retired)::bigint AS retired,
+           sum(silent)::bigint AS silent, sum(parked)::bigint AS parked, sum(fresh)::bigint AS fresh,
+           sum(stale)::bigint AS stale, sum(late)::bigint AS late, min(oldest) AS oldest,
+           sum(slots_per_second) AS slots_per_second
+    FROM counted GROUP BY project
+) p
 ORDER BY p.project;
 
 -- summed_at --

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from latigo.domain.outcome import Outcome
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
-from latigo.reports.base import Listing, Report
+from latigo.reports.base import Listing, Names, Report, likes
 from latigo.reports.choices import TaskState
 
 SQL = load_statements("latigo.reports", "tasks.sql")
@@ -17,8 +17,8 @@ MOST_TASKS = 1000
 class TaskFilter(NamedTuple):
     """Which tasks are wanted; None matches all."""
 
-    project: str | None = None
-    model: str | None = None
+    project: Names = None
+    model: Names = None
     state: TaskState | None = None
     executor: str | None = None
 
@@ -60,8 +60,8 @@ async def read_tasks(
     database: Database, wanted: TaskFilter, *, most: int = MOST_TASKS, skip: int = 0
 ) -> Listing[OutstandingTask]:
     """Return outstanding tasks, the oldest first, ``most`` of them (0: all) after the first ``skip``."""
-    async with database.connection() as connection:
-        return Listing.of(OutstandingTask, await connection.fetch(SQL["outstanding_tasks"], *wanted, most, skip), skip)
+    parameters = likes(wanted.project), likes(wanted.model), *wanted[2:], most, skip
+    return Listing.of(OutstandingTask, await database.fetch(SQL["outstanding_tasks"], *parameters), skip)
 
 
 async def read_task_end(database: Database, task: int) -> tuple[bool, TaskEnd | None]:

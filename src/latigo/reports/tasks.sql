@@ -8,7 +8,7 @@ SELECT m.project, m.name AS model, lower(t.span) AS start, upper(t.span) AS "end
        CASE WHEN t.state = 'waiting' THEN nullif(t.not_before, 'infinity') END AS next_attempt, t.detail,
        count(*) OVER () AS total
 FROM task t JOIN model m ON m.id = t.model_id
-WHERE ($1::text IS NULL OR m.project = $1) AND ($2::text IS NULL OR m.name = $2)
+WHERE ($1::text[] IS NULL OR m.project LIKE ANY ($1)) AND ($2::text[] IS NULL OR m.name LIKE ANY ($2))
   AND ($3::text IS NULL OR t.state = $3) AND ($4::text IS NULL OR (t.state = 'claimed' AND t.claimed_by = $4))
 ORDER BY t.planned_at, t.id LIMIT nullif($5::bigint, 0) OFFSET $6;
 

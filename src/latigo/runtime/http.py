@@ -4,7 +4,6 @@ The caller chooses its own exception for each failure of the transport, see `Fai
 """
 
 import asyncio
-import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -22,9 +21,6 @@ EXCERPT_BYTES = 1 << 16  #: of a body that only explains an error
 _STREAMED_BYTES = 1 << 20  #: aiohttp would write a larger ``bytes`` body in one go, and hold up the event loop
 _LONGEST_RETRY_AFTER = timedelta(days=1)
 _LONGEST_REASON = 300
-_TRANSPORT_FAILURE = re.compile(
-    r": (?:no answer within [\d.e+-]+ s|no connection in time|(?:Client|Server|Connection)\w+: )"
-)
 
 
 class Failures(NamedTuple):
@@ -94,11 +90,6 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
         raise ValueError(f"{ca_file} cannot be read: {error}") from error
-
-
-def is_transport_failure(message: str) -> bool:
-    """Return whether `time_limit` or `transport_errors` made this message: the server sent no whole response."""
-    return _TRANSPORT_FAILURE.search(message) is not None
 
 
 @asynccontextmanager

@@ -6,18 +6,20 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
-import structlog
-
-from latigo.runtime.clock import Clock
+from latigo.runtime.clock import Clock, SystemClock
+from latigo.runtime.log import get_logger
 
 T = TypeVar("T")
 Role = Callable[[asyncio.Event], Awaitable[None]]
 """Works until the event is set, then finishes or hands back its tasks; stops at once when cancelled."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_log = structlog.get_logger()
+#: Seconds in which signals are one: what ends a group of processes reaches some again, from their parent.
+TOGETHER = 0.5
+_log = get_logger(__name__)
 
 
 class RoleEnded(RuntimeError):
@@ -34,28 +36,46 @@ class GraceExceeded(TimeoutError):
 
 @contextmanager
 def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
-    """Set ``stop`` on the first SIGINT or SIGTERM; a second one kills, as by default.
+    """Set ``stop`` on the first SIGINT or SIGTERM; one that comes more than `TOGETHER` later kills, as by default.
 
     For the main thread, inside a running loop. Handlers that were there before are put back.
     """
-    loop = asyncio.get_running_loop()
+    loop, clock = asyncio.get_running_loop(), SystemClock()
     before = {signal_: signal.getsignal(signal_) for signal_ in _SIGNALS}
+    arming: asyncio.TimerHandle | None = None
 
-    def first(received: signal.Signals) -> None:
-        _log.info("stop.requested", signal=received.name)
-        stop.set()
+    def receive(received: signal.Signals) -> None:
+        nonlocal arming
+        if arming is None:
+            _log.info("stop.requested", signal=received.name)
+            stop.set()
+            arming = loop.call_later(TOGETHER, arm)
+            again = partial(_kill_after, clock, clock.monotonic() + TOGETHER)
+            for signal_ in _SIGNALS:
+                signal.signal(signal_, again)  # for a loop that what stops keeps from running `arm`
+
+    def arm() -> None:
         for signal_ in _SIGNALS:
             loop.remove_signal_handler(signal_)
             signal.signal(signal_, signal.SIG_DFL)  # Python's own for SIGINT would wait for whatever hangs
 
     for signal_ in _SIGNALS:
-        loop.add_signal_handler(signal_, first, signal_)
+        loop.add_signal_handler(signal_, receive, signal_)
     try:
         yield
     finally:
+        if arming is not None:
+            arming.cancel()
         for signal_, handler in before.items():
             loop.remove_signal_handler(signal_)
             signal.signal(signal_, handler)
+
+
+def _kill_after(clock: Clock, time: float, number: int, _frame: object) -> None:
+    """Let a signal that comes after a monotonic time do what it does by default."""
+    if clock.monotonic() > time:
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
 
 
 async def run_until_stopped(roles: Mapping[str, Role], stop: asyncio.Event, grace: timedelta) -> None:

@@ -11,6 +11,7 @@ import re
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -42,6 +43,8 @@ _IN_TEXT = (
     ),
     (("eyj",), re.compile(r"()\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")),  # a JSON Web Token
 )
+#: Most texts have none of the words, and one search costs a quarter of one for each.
+_ANY_WORD = re.compile("|".join(re.escape(word) for words, _ in _IN_TEXT for word in words))
 
 _SHORTEST = 3  #: characters; a shorter text is too common to be masked wherever it occurs
 _SHORTEST_INSIDE = 6  #: a shorter secret is masked where it stands alone, not inside of words
@@ -76,6 +79,8 @@ def is_secret_name(name: str) -> bool:
 def mask_text(text: str) -> str:
     """Hide passwords in URLs, bearer tokens, and the keys of connection strings."""
     lower = text.lower()
+    if not _ANY_WORD.search(lower):
+        return text
     for words, pattern in _IN_TEXT:
         if any(word in lower for word in words):
             text = pattern.sub(rf"\g<1>{MASK}", text)
@@ -142,20 +147,23 @@ def masked_by(secrets: Collection[str]) -> _Mask:
 
     It masks them as they are, percent-encoded, escaped as in JSON, HTML and Python, and in base64, alone or with what
     stands before them, such as a user name; the parts of connection strings, URLs and headers as well; and a secret
-    that was cut in its second half.
+    that was cut in its second half. Their expressions are compiled for the first text.
     """
     parts = sorted({part for secret in secrets for part in parts_of(secret)}, key=lambda part: (-len(part), part))
-    patterns = [pattern for part in parts for pattern in _patterns(part)]
+
+    @cache
+    def patterns() -> Sequence[_Pattern]:
+        return [pattern for part in parts for pattern in _patterns(part)]
 
     def mask(text: str) -> str:
-        for contains, expression in patterns:
+        for contains, expression in patterns():
             if contains in text:
                 text = expression.sub(MASK, text)
         return text
 
     def mask_all(text: str) -> str:
         lines = _LINE_END.split(text)
-        return mask(text if len(lines) < 2 else _mask_across(lines, text, patterns))
+        return mask(text if len(lines) < 2 else _mask_across(lines, text, patterns()))
 
     return mask_all
 
@@ -241,7 +249,13 @@ def _in_all_spellings(text: str) -> str:
 
 def _spelled(text: str) -> str:
     """Return an expression for a text in which characters may be escaped, once or several times."""
-    return "".join(map(_character, re.findall(r"\\+|\s+|[^\\\s]", text)))
+    expression, before = "", ""
+    for part in re.findall(r"\\+|\s+|[^\\\s]", text):
+        spelled = _character(part)
+        # A run of backslashes takes those of the escape behind it as well.
+        expression += spelled.replace(r"\\{1,8}", r"\\{0,8}") if before.startswith("\\") else spelled
+        before = part
+    return expression
 
 
 def _character(text: str) -> str:
@@ -249,7 +263,7 @@ def _character(text: str) -> str:
     if _UNCHANGED.fullmatch(text):
         return text
     if text.isspace():
-        return r"(?:\s|\+|%(?:25){0,4}20|&nbsp;|\\{1,8}[nrt]){1,16}+"
+        return r"(?:\s|\+|%(?:25){0,4}(?:20|0[9ADad])|&nbsp;|\\{1,8}[nrt]){1,16}+"
     if text[0] == "\\":
         run, escaped = len(text), f"(?:{_percent_encoded(text[0])}|&#(?:92|[xX]5[cC]);)"
         return rf"(?:\\{{{run},{8 * run}}}+|{escaped}{{{run}}})"

@@ -4,13 +4,15 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from latigo.runtime.log import get_logger
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 _MOST_DOUBLINGS = 64  # beyond any sensible limit; 2**attempt would overflow a float
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -59,18 +61,20 @@ def short_outage(
     def worth_it(error: BaseException) -> bool:
         return on(error) and _retry_after(error) <= longest
 
-    def wait(state: RetryCallState) -> float:
+    def wait(state: "RetryCallState") -> float:
         requested = _retry_after(state.outcome.exception() if state.outcome else None)
         return max(backoff(state.attempt_number, first, longest, random), requested).total_seconds()
 
     async def call(work: Callable[[], Awaitable[T]]) -> T:
-        # A policy costs more than the rest of a call that succeeds, so it is made for one that has failed.
+        # A policy costs more than the rest of a call that succeeds, so it is loaded and made for one that has failed.
         try:
             return await work()
         except Exception as error:
             if attempts < 2 or not worth_it(error):
                 raise
             failed = [error]
+        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt  # noqa: PLC0415 - see above
+
         policy = AsyncRetrying(
             retry=retry_if_exception(worth_it),
             stop=stop_after_attempt(attempts),
@@ -95,6 +99,6 @@ def _retry_after(error: BaseException | None) -> timedelta:
     return requested if isinstance(requested, timedelta) else timedelta(0)
 
 
-def _log_retry(state: RetryCallState) -> None:
+def _log_retry(state: "RetryCallState") -> None:
     error = state.outcome.exception() if state.outcome else None
     _log.debug("call.failed", attempt=state.attempt_number, error=type(error).__name__, wait_s=state.upcoming_sleep)

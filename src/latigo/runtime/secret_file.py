@@ -4,13 +4,13 @@ import os
 import re
 from pathlib import Path
 
-import structlog
 from pydantic import SecretStr
 
 from latigo.runtime.files import read_limited
+from latigo.runtime.log import get_logger
 from latigo.runtime.redaction import also_know
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 

@@ -8,13 +8,12 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final, Self
 
-import structlog
-
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
+from latigo.runtime.log import get_logger
 from latigo.runtime.redaction import excerpt
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 #: Between two notices at most; sooner where the watchdog is impatient.
 EVERY: Final = timedelta(seconds=5)

@@ -18,12 +18,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import structlog
-
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.runtime.clock import Clock, SystemClock
+from latigo.runtime.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 _DOWNSTREAM = "sandbox/influxd"
 _PACKAGE = "influxdb"

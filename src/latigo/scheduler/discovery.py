@@ -9,17 +9,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-import structlog
-
 from latigo.domain.errors import LatigoError, TimedOut, Unavailable
 from latigo.domain.model import DiscoveredProject, ModelRef
 from latigo.ledger.protocol import DiscoveryLedger, KnownDiscovery, ModelLedger
 from latigo.providers.protocols import ModelDiscovery
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 from latigo.scheduler.listing import PREDICTED, is_acceptable
 from latigo.scheduler.selection import Roster
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 #: Time limit of one list, whatever provides it.
 LIMIT = timedelta(minutes=2)

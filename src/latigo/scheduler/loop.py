@@ -7,16 +7,16 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-import structlog
-
 from latigo.domain.errors import LatigoError, Unavailable
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.limits import most_outstanding
 from latigo.domain.sinks import RequiredSink
 from latigo.domain.task import Lane
-from latigo.ledger.protocol import DOWNSTREAM, LeaseLost, Planned, SchedulerLedger, Term
+from latigo.ledger.protocol import DOWNSTREAM, MANY_NEEDS, LeaseLost, Planned, SchedulerLedger, Term
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
+from latigo.runtime.log import get_logger
+from latigo.runtime.off_loop import off_loop
 from latigo.scheduler.freshness import FreshnessCounter, blocks_of
 from latigo.scheduler.groups import Group, Groups, Sources
 from latigo.scheduler.lease import Lease
@@ -26,7 +26,7 @@ from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskSender
 from latigo.telemetry.metrics import Metrics
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 TICK = timedelta(seconds=1)
 #: An agenda that is not empty is read again after this, so that slots which become due need not wait for its end.
@@ -213,7 +213,11 @@ class Scheduler:
         if now >= self._next_recover:
             self._next_recover = now + RECOVER.total_seconds()
             recovered = await self._ledger.recover(
-                term, self._sender.channel, isolated_starts=self._rules.isolated_starts, version=self._rules.version
+                term,
+                self._sender.channel,
+                held=self._sender.held,
+                isolated_starts=self._rules.isolated_starts,
+                version=self._rules.version,
             )
             if any(recovered.values()):
                 _log.warning("tasks.recovered", **recovered)
@@ -260,7 +264,8 @@ class Scheduler:
         if room > 0:
             await self._read_needs()
             await self._plan_probes(term, groups, blockade)
-            self._agenda.drop(lambda need: groups.of(need.model_id, need.ref.project) in blockade.blocked)
+            if blockade.blocked:
+                self._agenda.drop(lambda need: groups.of(need.model_id, need.ref.project) in blockade.blocked)
             room_in_background = 0 if limits.backfill_paused else int(most * BACKGROUND_PART) - out.background
             if planned := await self._take(room, room_in_background, out.room):
                 trace = new_trace()
@@ -303,7 +308,8 @@ class Scheduler:
         too_soon = now < self._read_at + self._read_cost / READING_SHARE
         if too_soon or (self._agenda and now < self._read_at + REREAD.total_seconds()):
             return
-        self._agenda = Agenda.of(await self._ledger.needs(self._rules.max_catch_up))
+        needs = await self._ledger.needs(self._rules.max_catch_up)
+        self._agenda = await off_loop(len(needs), MANY_NEEDS, lambda: Agenda.of(needs))
         self._read_at, self._read_cost = now, self._clock.monotonic() - now
 
     async def _plan_probes(self, term: Term, groups: Groups, blockade: Blockade) -> None:

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
-import structlog
-
 from latigo.domain.errors import LatigoError, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.schedule import Schedule
@@ -14,11 +12,12 @@ from latigo.domain.windows import slot_length
 from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, ModelLedger, Rescheduled
 from latigo.providers.protocols import ModelInformationProvider, ModelRoster
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 from latigo.scheduler.discovery import Discovery
 from latigo.scheduler.listing import PREDICTED, Changes, changes, is_acceptable, is_older, longest_window
 from latigo.scheduler.selection import SelectedModels, Selection
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 #: Metadata documents that are read at once, up to 90 kB each.
 AT_ONCE = 8

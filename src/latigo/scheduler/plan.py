@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import zip_longest
 
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Need, Planned
+from latigo.runtime.collector import collector_paused
 from latigo.scheduler.groups import Group
 
 _NEVER_COVERED = datetime.min.replace(tzinfo=UTC)
@@ -28,12 +30,17 @@ class Agenda:
 
     @classmethod
     def of(cls, needs: Iterable[Need]) -> "Agenda":
-        """Sort needs: live by the oldest covered end, others by the newest window; projects take turns."""
-        lanes: dict[Lane, list[Need]] = {lane: [] for lane in Lane}
-        for need in needs:
-            for lane in need.windows:
-                lanes[lane].append(need)
-        return cls({lane: deque(in_turns(_ordered(lane, lacking))) for lane, lacking in lanes.items() if lacking})
+        """Sort needs: live by the oldest covered end, others by the newest window; projects take turns.
+
+        Every other wave of live windows is the other way around: the models that were called last, which their servers
+        still have in memory, come first then.
+        """
+        lanes: dict[Lane, dict[str, list[Need]]] = {lane: {} for lane in Lane}
+        with collector_paused():
+            for need in needs:
+                for lane in need.windows:
+                    lanes[lane].setdefault(need.ref.project, []).append(need)
+            return cls({lane: deque(_in_turns(lane, lacking)) for lane, lacking in lanes.items() if lacking})
 
     def __bool__(self) -> bool:
         return bool(self.lanes)
@@ -106,10 +113,29 @@ class Agenda:
         return Planned(need.model_id, need.epoch, need.windows[lane], lane, request=request)
 
 
+def _in_turns(lane: Lane, by_project: Mapping[str, Sequence[Need]]) -> list[Need]:
+    """Return needs in order, where projects take turns, so that none waits for all needs of another.
+
+    Those of each project are sorted by themselves: sorting lets no other thread run.
+    """
+    queues = {project: _ordered(lane, needs) for project, needs in by_project.items()}
+    projects = [first.ref.project for first in _ordered(lane, [queue[0] for queue in queues.values()])]
+    turns = zip_longest(*(queues[project] for project in projects))
+    return [need for turn in turns for need in turn if need is not None]
+
+
 def _ordered(lane: Lane, needs: Iterable[Need]) -> list[Need]:
     if lane.is_live:
-        return sorted(needs, key=lambda need: (need.covered_end or _NEVER_COVERED, need.ref))
-    return sorted(needs, key=lambda need: (-need.windows[lane].end.timestamp(), need.ref))
+        by_name = sorted(needs, key=lambda need: need.ref)
+        forth = [need for need in by_name if not _is_reversed(need.windows[lane])]
+        back = [need for need in reversed(by_name) if _is_reversed(need.windows[lane])]
+        return sorted([*forth, *back], key=lambda need: need.covered_end or _NEVER_COVERED)
+    return sorted(needs, key=lambda need: (-need.windows[lane].end.timestamp(), *need.ref))
+
+
+def _is_reversed(window: Window) -> bool:
+    """Return whether a window is of every other wave, where each is as long as this one."""
+    return window.end.timestamp() // (window.end - window.start).total_seconds() % 2 == 1
 
 
 def in_runs(
@@ -125,20 +151,6 @@ def in_runs(
             tasks += run
             left -= len(run)
     return tasks
-
-
-def in_turns(needs: Sequence[Need]) -> list[Need]:
-    """Let projects take turns, so that none waits for all needs of another; within a project the order stays."""
-    queues: dict[str, deque[Need]] = {}
-    for need in needs:
-        queues.setdefault(need.ref.project, deque()).append(need)
-    ordered: list[Need] = []
-    while queues:
-        for project in list(queues):
-            ordered.append(queues[project].popleft())
-            if not queues[project]:
-                del queues[project]
-    return ordered
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-import structlog
-
 from latigo.domain.errors import LatigoError, Reason, Rejected, RevisionGone, Unavailable
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Column
@@ -15,9 +13,10 @@ from latigo.ledger.protocol import MetadataLedger, UnpostedMetadata
 from latigo.providers.protocols import NamedSeries, NamingSink, PredictionMetadataProvider
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
+from latigo.runtime.log import get_logger
 from latigo.runtime.retry import backoff
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 #: Descriptions at a time: each reads the metadata of a model from the server that predicts.
 AT_ONCE = 4

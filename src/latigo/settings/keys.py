@@ -22,6 +22,7 @@ PLUGIN = "python:package.module:factory"
 PLUGIN_SECTIONS = ("sensors", "models", "predictions")  #: those for which packages can offer plug-ins
 #: The alternatives of a section that may be one table or several; they are no parts of keys.
 ONE, SEVERAL = "{}", "[]"
+_NAME = "[key]"  #: what pydantic adds to the place of an item whose name is wrong
 
 
 def plugin_group(key: str) -> str:
@@ -137,23 +138,28 @@ class _Place(NamedTuple):
 
     def below(self, part: str) -> "_Place":
         part = part[:_LONGEST_KEY]
-        variable = f"{self.variable}__{part}" if self.variable else part
+        variable = f"{self.variable}__{part}" if self.key else part
+        part = part or '""'
         return _Place(f"{self.key}.{part}" if self.key else part, variable.upper(), part)
 
 
 def _place(loc: Sequence[str | int], root: type[BaseModel]) -> _Place:
     place, here, kinds = _Place(), [root], [root]
+    names_item = False
     for part in loc:
         if isinstance(part, int):
             place = place._replace(key=f"{place.key}[{part}]")
-        elif part in {ONE, SEVERAL} and (here or place.has_alternatives):  # which of them it is
-            continue
+        elif names_item:
+            place, names_item = place.below(part)._replace(around=(), kinds=()), False
+        elif part == _NAME or (part in {ONE, SEVERAL} and (here or place.has_alternatives)):
+            continue  # of the place, it says which name or alternative
         elif len(here) > 1 and (chosen := [kind for kind in here if _tag(kind) == part]):
             here = chosen
         else:
-            place = place.below(part or '""')._replace(around=here, kinds=kinds)
+            place = place.below(part)._replace(around=here, kinds=kinds)
             fields = [kind.model_fields[part] for kind in here if part in kind.model_fields]
             here = kinds = [section for field in fields for section in sections_of(field)]
+            names_item = bool(here) and any(map(_is_table, fields))
     return place
 
 
@@ -221,7 +227,7 @@ def _wrong_value(place: _Place, error: ErrorDetails) -> str:
         case "tuple_type":
             problem = "should be a list"
         case _:
-            problem = error["msg"].replace("Input should", "should")
+            problem = re.sub("^(Input|String) should", "should", error["msg"])
     return f"{place.key}: {problem}"
 
 

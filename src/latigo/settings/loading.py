@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_settings import EnvSettingsSource
 
 from latigo.domain.errors import ConfigurationError, NoConfiguration
 from latigo.runtime.files import read_limited
 from latigo.runtime.redaction import excerpt
 from latigo.settings.keys import describe
 from latigo.settings.model import Settings
+from latigo.settings.origins import Origins, key_of, lines_of
+from latigo.settings.origins import Path as KeyPath
+from latigo.settings.variables import DELIMITER, UnclearVariable, merge, tables_of
 
 PREFIX = "LATIGO_"
 CONFIG_VARIABLE = "LATIGO_CONFIG"
@@ -56,16 +57,18 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, required: bo
     """
     file = _config_file(path, environ)
     variables = _Variables(environ)
-    in_file, in_variables = _read_toml(file) if file else {}, variables()
+    text, in_file = _read_toml(file) if file else ("", {})
+    in_variables, of_variables = variables.read(in_file)
     _refuse_keys_of_lists(in_file, in_variables)
-    given = _merge(in_file, in_variables)
+    given = merge(in_file, in_variables)
     missing = required and file is None and not variables.configure
     problems: list[str] = []
     left = 0
     try:
         settings = Settings.model_validate(_with_data_home(given, environ))
         if not missing:
-            return settings
+            lines = {path: line for path, line in lines_of(text, in_file).items() if not _sets(in_variables, path)}
+            return settings.came_from(Origins(str(file or ""), lines, of_variables))
     except ValidationError as error:
         errors = error.errors(include_url=False, include_input=False)
         found = describe(errors[:_MOST_ERRORS], Settings, variables.names, PREFIX)
@@ -89,7 +92,8 @@ def _config_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     return CONFIG_FILE if os.path.lexists(CONFIG_FILE) else None  # what is there and cannot be read is refused
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> tuple[str, dict[str, Any]]:
+    """Return a file as it is, and as tables."""
     try:
         content = read_limited(path, _LARGEST_FILE)
     except (OSError, ValueError) as error:
@@ -107,7 +111,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
             f"{path} is not TOML: {excerpt(str(error).splitlines()[0], _LONGEST_PROBLEM)}"
         ) from None
     _check_depth(document, str(path))
-    return document
+    return text, document
 
 
 def _check_depth(document: Mapping[str, Any], where: str) -> None:
@@ -129,50 +133,59 @@ def _nested(where: str) -> ConfigurationError:
     return ConfigurationError(f"{where}: tables or lists are nested more than {_DEEPEST} deep")
 
 
-class _Variables(EnvSettingsSource):
-    """The variables ``LATIGO_SECTION__KEY`` of a mapping.
-
-    Two things differ from the library: unknown sections are kept, to be refused by name, and a value that
-    is not JSON where a list or table is expected is left as it is, for its field to understand or refuse.
-    """
+class _Variables:
+    """The variables ``LATIGO_SECTION__KEY`` of a mapping; unknown sections are kept, to be refused by name."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        super().__init__(Settings, case_sensitive=False, env_prefix=PREFIX, env_nested_delimiter="__")
         variables = {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
         for name in (CONFIG_VARIABLE, *OF_THE_COMMAND_LINE):
             variables.pop(name, None)
-        self.names = {name.upper(): name for name in variables}
-        self.env_vars = {name.lower(): value for name, value in variables.items()}
+        self.names: dict[str, str] = {}
+        for name in variables:
+            if (same := self.names.setdefault(name.upper(), name)) != name:
+                raise ConfigurationError(f"the environment variables {same} and {name} set the same key: keep one")
+        self._values = {name[len(PREFIX) :].lower(): value for name, value in variables.items()}
 
     @property
     def configure(self) -> bool:
         """Whether one of them is ``LATIGO_SECTION__KEY``, or a whole section as JSON."""
-        for name, value in self.env_vars.items():
-            section, key, _ = name.removeprefix(PREFIX.lower()).partition("__")
-            if section in Settings.model_fields and (key or (value or "").lstrip().startswith(("{", "["))):
+        for name, value in self._values.items():
+            section, key, _ = name.partition(DELIMITER)
+            if section in Settings.model_fields and (key or value.lstrip().startswith(("{", "["))):
                 return True
         return False
 
-    def __call__(self) -> dict[str, Any]:
-        if len(self.env_vars) > _MOST_VARIABLES:
+    def read(self, file: Mapping[str, Any]) -> tuple[dict[str, Any], dict[KeyPath, str]]:
+        """Return what they set, and by the path of each value the variable that sets it.
+
+        Args:
+            file: what they are stronger than.
+        """
+        if len(self._values) > _MOST_VARIABLES:
             raise ConfigurationError(f"more than {_MOST_VARIABLES} environment variables begin with {PREFIX}")
-        for name in self.env_vars:
+        for name in self._values:
             if not _is_utf8(name):
-                raise ConfigurationError(f"the environment variable {name[:100].upper()!a} is not text in UTF-8")
-            if name.count("__") > _DEEPEST:
-                raise _nested(f"the environment variable {name[:100].upper()}...")
-        known = super().__call__()
+                raise ConfigurationError(
+                    f"the environment variable {(PREFIX + name)[:100].upper()!a} is not text in UTF-8"
+                )
+            if name.count(DELIMITER) > _DEEPEST:
+                raise _nested(f"the environment variable {f'{PREFIX}{name.upper()}'[:100]}...")
+        try:
+            known, names = tables_of(self._values, Settings, file)
+        except RecursionError:
+            raise _nested("the environment variables") from None
+        except UnclearVariable as error:
+            variable, key = self.names[(PREFIX + error.name).upper()], key_of(error.key)
+            raise ConfigurationError(
+                f"the configuration has a problem (the environment):\n  {excerpt(key, _LONGEST_PROBLEM)}: "
+                f"{excerpt(variable, _LONGEST_PROBLEM)} {excerpt(error.reason, _LONGEST_PROBLEM)}"
+            ) from None
         for section, given in known.items():
             if isinstance(given, Mapping | list):
                 _check_depth({section: given}, f"the environment variables {PREFIX}{section.upper()}")
-        given = {name.removeprefix(PREFIX.lower()).partition("__")[0] for name in self.env_vars}
-        return known | {section: {} for section in sorted(given - set(Settings.model_fields))}
-
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        try:
-            return super().decode_complex_value(field_name, field, value)
-        except (ValueError, RecursionError):
-            return value
+        given = {name.partition(DELIMITER)[0] for name in self._values}
+        unknown: dict[str, Any] = {section: {} for section in sorted(given - set(Settings.model_fields))}
+        return known | unknown, {path: self.names[(PREFIX + name).upper()] for path, name in names.items()}
 
 
 def _is_utf8(text: str) -> bool:
@@ -194,12 +207,16 @@ def _refuse_keys_of_lists(in_file: Mapping[str, Any], in_variables: Mapping[str,
             )
 
 
-def _merge(weak: Mapping[str, Any], strong: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(weak)
-    for key, value in strong.items():
-        below = merged.get(key)
-        merged[key] = _merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged
+def _sets(tables: Mapping[str, Any], path: KeyPath) -> bool:
+    """Return whether tables have a value for a key, or a list or a text in place of a table around it."""
+    here: Any = tables
+    for part in path:
+        if not isinstance(here, Mapping):
+            return True
+        if part not in here:
+            return False
+        here = here[part]
+    return True
 
 
 def _with_data_home(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:

@@ -6,14 +6,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ByteSize, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
 from latigo.domain.model import ModelRef
 from latigo.domain.schedule import Schedule
 from latigo.runtime.redaction import MASK, is_secret_name, mask_text
 from latigo.runtime.units import format_duration, format_size
 from latigo.settings.keys import deprecated_keys
+from latigo.settings.origins import Origins, Value, values_of
 from latigo.settings.sections import (
     BackfillSettings,
     CircuitSettings,
@@ -39,10 +39,10 @@ from latigo.settings.sections import (
 )
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings. Created by `load_settings`; the constructor reads neither file nor environment."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     schedule: ScheduleSettings = Field(default=ScheduleSettings(), description="When models are predicted.")
     backfill: BackfillSettings = Field(
@@ -84,23 +84,22 @@ class Settings(BaseSettings):
         default=(), description="Other values for some models; where several match, the last one that sets a key wins."
     )
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the library's signature
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Use the arguments only: `load_settings` merges the sources, so that it can report where a value came from."""
-        return (init_settings,)
-
     @model_validator(mode="after")
     def _no_contradictions(self) -> Self:
         if problems := "\n".join(f"{key}: {problem}" for key, problem in _contradictions(self)):
             raise ValueError(problems)
         return self
+
+    _origins: Origins = PrivateAttr(default_factory=Origins)
+
+    def came_from(self, origins: Origins) -> Self:
+        """Note where the values come from."""
+        self._origins = origins
+        return self
+
+    def values(self) -> Sequence[Value]:
+        """Return every key with its value, its default, and where it comes from; secrets masked."""
+        return values_of(self.masked(), Settings().masked(), self._origins)
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -128,6 +127,11 @@ class Settings(BaseSettings):
             for key, advice in deprecated_keys(type(section)).items()
             if key in section.model_fields_set
         }
+
+    def lowered(self) -> dict[str, str]:
+        """Return the keys with values that are larger than what is used instead, and what that is."""
+        window, used = self.schedule.max_window, self.schedule.longest_window
+        return {"schedule.max_window": f"{shown(window)} is lowered to {shown(used)}"} if window > used else {}
 
     def secret_values(self) -> frozenset[str]:
         """Return the text of every secret, to be masked in every text: see `latigo.runtime.redaction.know`."""

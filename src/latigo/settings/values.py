@@ -24,6 +24,8 @@ _PROJECT = re.compile(r"[^/\x00-\x1f\x7f\ud800-\udfff]+")
 _HOST_NAME = re.compile(r"\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 _ORIGIN = re.compile(r"'self'|https?://(\*\.)?[A-Za-z0-9_.-]+(:([0-9]{1,5}|\*))?")
+_UNFIT_FOR_HEADERS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NO_INFLUX_NAME = re.compile(r"[\0\r\ud800-\udfff]")
 #: Pattern of the names of sources and sinks, which are parts of the names of circuits.
 SYSTEM_NAME = r"^[a-z0-9][a-z0-9_.:-]*$"
@@ -194,6 +196,33 @@ def point_to_files(given: Mapping[Any, Any], names: Collection[str]) -> dict[Any
     return values
 
 
+def header_text(text: str) -> str:
+    """Refuse what no header can hold, such as the line end of a variable that was read from a file."""
+    if _UNFIT_FOR_HEADERS.search(text):
+        raise ValueError("must not hold control characters")
+    return text
+
+
+def _header_secret(secret: SecretStr) -> SecretStr:
+    header_text(secret.get_secret_value())
+    return secret
+
+
+def _header_name(name: str) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError(f"is no name of a header: {name[:100]!r}")
+    return name
+
+
+def _headers(headers: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
+    """Refuse two names that are one: the server would get both values."""
+    names: dict[str, str] = {}
+    for name in headers:
+        if (same := names.setdefault(name.lower(), name)) != name:
+            raise ValueError(f"{same} and {name} are the same header: keep one of them")
+    return headers
+
+
 def _secret_table(value: object) -> object:
     if not isinstance(value, Mapping):
         return value
@@ -284,5 +313,11 @@ HttpUrls = Annotated[tuple[HttpUrl, ...], Field(min_length=1, max_length=1000), 
 PathName = Annotated[Path, BeforeValidator(_home)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 Secrets = Annotated[dict[str, Secret], BeforeValidator(_secret_table)]
+HeaderSecret = Annotated[Secret, AfterValidator(_header_secret)]
+Headers = Annotated[
+    dict[Annotated[str, AfterValidator(_header_name)], HeaderSecret],
+    BeforeValidator(_secret_table),
+    AfterValidator(_headers),
+]
 #: A factory, or the name of an entry point: other names do not come this far, since they are no kind.
 PluginKind = Annotated[str, Field(pattern=r"^(python:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*|[\w.-]+)$")]

@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-import structlog
-
+from latigo.runtime.log import get_logger
 from latigo.task_queue.limits import cancel_all
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class Background:

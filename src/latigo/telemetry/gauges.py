@@ -7,18 +7,17 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import NamedTuple
 
-import structlog
-
 from latigo.domain.errors import LatigoError
 from latigo.domain.freshness import Cause
 from latigo.domain.health import State
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
+from latigo.runtime.log import get_logger
 from latigo.telemetry.metrics import Metrics
 
 INTERVAL = timedelta(seconds=30)
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class ProjectGauges(NamedTuple):

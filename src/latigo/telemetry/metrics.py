@@ -6,6 +6,7 @@ service) and cause (of stale time), and by nothing else; never by model, since t
 
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -36,6 +37,7 @@ class Metrics:
         self.stage_seconds = Histogram(
             "latigo_stage_seconds", "One stage of a task.", ("stage",), buckets=_QUICK, registry=registry
         )
+        self._stages = {stage: self.stage_seconds.labels(stage) for stage in get_args(Stage)}
         self.tasks_in_flight = Gauge("latigo_in_flight_tasks", "Tasks this process works on.", registry=registry)
         self.tasks_outstanding = Gauge(
             "latigo_outstanding_tasks", "Tasks published and not yet settled.", ("lane",), registry=registry
@@ -82,6 +84,12 @@ class Metrics:
             "latigo_predictions_values_total",
             "Values that models answered, by outcome: finite, or not_finite, which is not written.",
             ("project", "outcome"),
+            registry=registry,
+        )
+        self.server_faults = Gauge(
+            "latigo_server_faults",
+            "Unexpected errors while the addresses and models of model servers were followed, counted since this"
+            " process started.",
             registry=registry,
         )
         self.bad_readings = Gauge(
@@ -171,7 +179,7 @@ class Metrics:
             yield
         finally:
             seconds = self._clock.monotonic() - started
-            self.stage_seconds.labels(stage=name).observe(seconds)
+            self._stages[name].observe(seconds)
             spent[name] = spent.get(name, 0.0) + seconds
 
     @contextmanager

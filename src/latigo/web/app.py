@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-import structlog
 from aiohttp import hdrs, web
 
 from latigo.domain.errors import LatigoError
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 from latigo.runtime.redaction import excerpt
 from latigo.web.api.endpoint import PREFIX, Endpoint
 from latigo.web.api.events import EventStreams
@@ -29,7 +29,7 @@ _LONGEST_HOST = 100
 _ANY_HOST = frozenset({"/livez", "/readyz", "/metrics"})
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class Access(NamedTuple):

@@ -1,4 +1,4 @@
-"""The web pages: one shell for every screen, and the static files behind it, compressed once.
+"""The web pages: a shell for every screen, and the static files behind it, compressed once.
 
 All static files stand below one digest of all of them, so that modules import each other by plain relative names and
 every address is immutable (decision 30).
@@ -7,7 +7,7 @@ every address is immutable (decision 30).
 import gzip
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from html import escape
 from importlib import resources
@@ -18,20 +18,20 @@ from aiohttp import hdrs, web
 from latigo.settings import HttpSettings
 from latigo.web.responses import Response
 
-#: Paths of screens; what the last parts name, the page reads itself.
-SCREENS = (
-    "/",
-    "/models",
-    "/models/{project}/{model}",
-    "/anomalies",
-    "/failures",
-    "/backfills",
-    "/backfills/{request}",
-    "/queue",
-    "/settings",
-)
-#: Modules that a page loads when it first needs them: its budget is of all others.
-ON_DEMAND = frozenset({"actions.js", "dialog.js", "plain.js"})
+#: Paths of screens, and the module that draws each; what the last parts name, the page reads itself.
+SCREENS = {
+    "/": "overview.js",
+    "/models": "models.js",
+    "/models/{project}/{model}": "model.js",
+    "/anomalies": "anomalies.js",
+    "/failures": "failures.js",
+    "/backfills": "backfills.js",
+    "/backfills/{request}": "backfills.js",
+    "/queue": "queue.js",
+    "/settings": "settings.js",
+}
+_FRAME = "app.js"
+_IMPORT = re.compile(r'\bfrom "\./([^"]+)"')
 _FOLDERS = ("static", "libraries")  #: the second one is made by the build hook, and may be missing
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".txt": "text/plain"}
@@ -113,11 +113,30 @@ def content_policy(frame_ancestors: Sequence[str] = ()) -> str:
     )
 
 
-def shell(pages: PageSettings) -> str:
-    """Return the HTML of every screen: what the page has to know before its first request, and which files it needs."""
+def first_modules(screen: str) -> list[str]:
+    """Return the modules without which a screen is not drawn: the frame, that of the screen, and what they import.
+
+    What they load later (dialogs, actions, the library of charts, other screens) is not among them.
+    """
+    files, found, left = static_files().files, set[str](), [_FRAME, screen]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += _IMPORT.findall(files[name].body.decode())
+    return sorted(found)
+
+
+def shell(pages: PageSettings, screen: str) -> str:
+    """Return the HTML of a screen: what the page has to know before its first request, and which files it needs.
+
+    Args:
+        pages: what they are served with.
+        screen: name of the module that draws it.
+    """
     static = static_files()
     place = f"{pages.base_path}/static/{static.digest}/"
-    modules = [name for name in static.files if name.endswith(".js") and name not in {"uPlot.js", *ON_DEMAND}]
+    modules = first_modules(screen)
     settings = {
         "base": pages.base_path,
         "static": place,
@@ -140,25 +159,31 @@ def shell(pages: PageSettings) -> str:
 
 def page_routes(pages: PageSettings, base_path: str = "") -> list[web.RouteDef]:
     """Return the routes of all screens and of their files, below a path that a proxy has passed on."""
-    page = shell(pages).encode()
-    compressed, tag = gzip.compress(page, 9, mtime=0), f'W/"{hashlib.sha256(page).hexdigest()[:16]}"'
     policy = content_policy(pages.frame_ancestors)
-
-    async def screen(request: web.Request) -> web.StreamResponse:
-        headers: dict[str, str] = {
-            hdrs.CACHE_CONTROL: "no-cache",
-            hdrs.ETAG: tag,
-            hdrs.VARY: hdrs.ACCEPT_ENCODING,
-            "Content-Security-Policy": policy,
-        }
-        if tag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
-            return Response(status=304, headers=headers)
-        return _sent(request, StaticFile("text/html", page, compressed), headers)
-
     return [
-        *(web.get(base_path + path, screen) for path in SCREENS),
+        *(
+            web.get(base_path + path, _screen(shell(pages, module).encode(), policy))
+            for path, module in SCREENS.items()
+        ),
         web.get(f"{base_path}/static/{{digest}}/{{name}}", _static),
     ]
+
+
+def _screen(page: bytes, policy: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    file = StaticFile("text/html", page, gzip.compress(page, 9, mtime=0))
+    headers: dict[str, str] = {
+        hdrs.CACHE_CONTROL: "no-cache",
+        hdrs.ETAG: f'W/"{hashlib.sha256(page).hexdigest()[:16]}"',
+        hdrs.VARY: hdrs.ACCEPT_ENCODING,
+        "Content-Security-Policy": policy,
+    }
+
+    async def screen(request: web.Request) -> web.StreamResponse:
+        if headers[hdrs.ETAG] in request.headers.get(hdrs.IF_NONE_MATCH, ""):
+            return Response(status=304, headers=headers)
+        return _sent(request, file, headers)
+
+    return screen
 
 
 async def _static(request: web.Request) -> web.StreamResponse:

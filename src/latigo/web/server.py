@@ -3,15 +3,16 @@
 import asyncio
 import errno
 import socket
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-import structlog
 from aiohttp import web
 
 from latigo.domain.errors import ConfigurationError, LatigoError, Unavailable
+from latigo.runtime.log import get_logger
 from latigo.runtime.redaction import excerpt
 from latigo.web.responses import http_problem
 
@@ -19,6 +20,7 @@ _SHUTDOWN_S = 2.0
 _KEEPALIVE_S = 15.0
 _LINGERING_S = 2.0  #: for the rest of a request that is answered already
 _FIRST_REQUEST_S = 15.0  #: for the whole head of a connection's first request; later ones have the time to keep alive
+_TAKEN_WITHIN_S = 60.0  #: for what was sent; a client that takes nothing keeps a copy of its answer here
 _LONGEST_REASON = 200
 
 DOWNSTREAM = "http"
@@ -27,7 +29,7 @@ DOWNSTREAM = "http"
 #: not up yet, or the system is short of something.
 _MAY_PASS = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class ServerAddress(NamedTuple):
@@ -44,22 +46,27 @@ class ServerAddress(NamedTuple):
 
 
 class _Connection(web.RequestHandler):
-    """Connection of a client: answers what is not HTTP like everything else, and waits for a request for a while only.
+    """Connection of a client: answers what is not HTTP like everything else, and waits for its peer for a while only.
 
     Args:
         first_request_s: seconds.
+        taken_within_s: seconds.
     """
 
-    __slots__ = ("_first_request_s", "_waits")
+    __slots__ = ("_first_request_s", "_taken_within_s", "_waits")
 
-    def __init__(self, manager: Any, *, first_request_s: float, **options: Any) -> None:
+    def __init__(self, manager: Any, *, first_request_s: float, taken_within_s: float, **options: Any) -> None:
         super().__init__(manager, **options)
-        self._first_request_s = first_request_s
+        self._first_request_s, self._taken_within_s = first_request_s, taken_within_s
         self._waits: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._waits = asyncio.get_running_loop().call_later(self._first_request_s, self.force_close)
+        client = transport.get_extra_info("socket")
+        if sys.platform == "linux" and client.family in {socket.AF_INET, socket.AF_INET6}:
+            with suppress(OSError):  # a sandbox may refuse it
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self._taken_within_s * 1000))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.request_begun()
@@ -114,6 +121,7 @@ async def run_server(
     *,
     listener: socket.socket | None = None,
     first_request_s: float = _FIRST_REQUEST_S,
+    taken_within_s: float = _TAKEN_WITHIN_S,
 ) -> AsyncIterator[ServerAddress]:
     """Serve ``app`` while the context lasts; port 0 lets the system choose one.
 
@@ -123,6 +131,8 @@ async def run_server(
         port: of it.
         listener: a socket that listens already, instead of host and port.
         first_request_s: seconds after which a connection without a complete request is closed.
+        taken_within_s: seconds after which one is closed whose client takes nothing of what waits for it, or is gone;
+            on Linux.
 
     Raises:
         Unavailable: the address is in use, or cannot be listened on for another reason that may pass; names the keys of
@@ -140,6 +150,7 @@ async def run_server(
         return _Connection(
             manager,
             first_request_s=first_request_s,
+            taken_within_s=taken_within_s,
             loop=loop,
             access_log=None,
             keepalive_timeout=_KEEPALIVE_S,

@@ -28,19 +28,12 @@ from latigo.scheduler.discovery import checked
 from latigo.scheduler.selection import Selection
 from latigo.settings import EmbeddedLedger, EventHubQueue, GordoDiscovery, PostgresSink, Settings, TimeseriesSink
 from latigo.wiring.discovery import open_discovery
+from latigo.wiring.ledger import connect_to, ledger_server, user_at_host
 from latigo.wiring.plugins import extra
-from latigo.wiring.resources import (
-    SinkSettings,
-    connect_to,
-    ledger_server,
-    open_sink,
-    open_source,
-    require_different_circuits,
-    routing_of,
-    user_at_host,
-)
+from latigo.wiring.resources import SinkSettings, open_sink
 from latigo.wiring.roster import NoRoster
 from latigo.wiring.sampling import describe_sample, describe_unknown, evenly, sample
+from latigo.wiring.sources import open_source, require_different_circuits, routing_of
 
 #: Time that an event hub gets to answer.
 QUEUE_LIMIT = timedelta(seconds=20)

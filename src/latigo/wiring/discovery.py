@@ -4,17 +4,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import assert_never
 
-import structlog
-
 from latigo.domain.errors import Unavailable
 from latigo.domain.model import DiscoveredProject
 from latigo.providers.metadata_api import open_metadata_api
 from latigo.providers.protocols import ModelDiscovery
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 from latigo.settings import GordoDiscovery, MetadataApiDiscovery, PluginDiscovery, Settings
 from latigo.wiring.plugins import open_plugin
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class _OpenedWhenAvailable:

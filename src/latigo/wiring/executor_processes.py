@@ -16,17 +16,17 @@ from datetime import timedelta
 from typing import Final
 
 import aiohttp
-import structlog
 from prometheus_client import CollectorRegistry
 
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
+from latigo.runtime.log import get_logger
 from latigo.runtime.merged_metrics import as_text, encoded, merge
 from latigo.runtime.metrics import exposition
 from latigo.runtime.retry import backoff
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 CONFIGURATION: Final = 78  #: exit code of a process whose configuration cannot be used
 _ASKING = aiohttp.ClientTimeout(total=2.0)

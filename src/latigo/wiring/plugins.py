@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from latigo.domain.errors import ConfigurationError, LatigoError, MissingExtra
+from latigo.runtime.log import start_logging
 from latigo.runtime.redaction import MASK
 from latigo.settings import Settings
 from latigo.settings.keys import PLUGIN_SECTIONS, describe, kind_name, plugin_group, secret_names, sections_of
@@ -126,6 +127,7 @@ def _raising(where: str, action: str) -> Iterator[None]:
 def _factory(kind: str, table: str, entries: Sequence[EntryPoint] | None = None) -> Callable[..., Any]:
     """Import a factory; ``entries`` are the entry points of its name, where they are known."""
     where = f'{table}.kind = "{kind}"'
+    start_logging()
     with _raising(where, "importing it"):
         try:
             if kind.startswith("python:"):

@@ -1,32 +1,23 @@
 """Opens every foreign system that the settings name; nothing else does."""
 
-import asyncio
-import getpass
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import NamedTuple, assert_never
+from typing import assert_never
 from uuid import uuid4
 
-import structlog
 from prometheus_client import CollectorRegistry
 
-from latigo.domain.errors import ConfigurationError, LatigoError, Unavailable
+from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.domain.lateness import LatenessCounts
 from latigo.executor.pipeline import Sink
 from latigo.ledger.model_store import PostgresModelLedger, PostgresRoster
 from latigo.ledger.prediction_metadata import FirstWindows, PostgresMetadataLedger
 from latigo.ledger.protocol import DOWNSTREAM
-from latigo.postgres.database import Database, open_database
-from latigo.postgres.embedded import DOWNSTREAM as EMBEDDED
-from latigo.postgres.embedded import has_database, open_server
-from latigo.postgres.schema import recreate, require_usable, upgrade
-from latigo.postgres.servers import Url
+from latigo.postgres.database import Database
 from latigo.providers.bad_readings import BadReadings
-from latigo.providers.files import open_files
 from latigo.providers.gordo import Gordo, open_gordo
 from latigo.providers.postgres import PostgresPredictions
 from latigo.providers.protocols import (
@@ -35,27 +26,17 @@ from latigo.providers.protocols import (
     PredictionStorageProvider,
     SensorSource,
 )
-from latigo.providers.routed import RoutedSensors, Routing
-from latigo.providers.simulated import Plant, PlantSensors
 from latigo.providers.timeseries import Savings
 from latigo.providers.timeseries import open_predictions as open_timeseries_predictions
-from latigo.providers.timeseries import open_sensors as open_timeseries_sensors
 from latigo.runtime.clock import Clock, SystemClock
 from latigo.runtime.in_progress import InProgress
+from latigo.runtime.log import get_logger
 from latigo.settings import (
-    EmbeddedLedger,
     EventHubQueue,
-    FileSensors,
-    InfluxSensors,
     InfluxSink,
-    PluginSensors,
     PluginSink,
-    PostgresLedger,
     PostgresSink,
     Settings,
-    SimulatedSensors,
-    Source,
-    TimeseriesSensors,
     TimeseriesSink,
 )
 from latigo.settings import InternalQueue as InternalQueueSettings
@@ -65,191 +46,14 @@ from latigo.task_queue.postgres import PostgresSender, ReceiverTiming
 from latigo.task_queue.postgres import open_receiver as open_postgres_receiver
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
 from latigo.telemetry.metrics import Metrics
+from latigo.wiring.ledger import open_ledger, user_at_host
 from latigo.wiring.plugins import extra, open_plugin
 from latigo.wiring.role_names import RoleName
+from latigo.wiring.sources import numbered, open_sensors
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 SinkSettings = PostgresSink | InfluxSink | TimeseriesSink | PluginSink
-
-
-@asynccontextmanager
-async def open_ledger(settings: Settings, *, migrate: bool = False) -> AsyncIterator[Database]:
-    """Open the ledger's database; start it if it is embedded.
-
-    Args:
-        settings: all of them.
-        migrate: migrate its schema, and create an embedded ledger that does not exist yet. An embedded ledger that
-            exists is always migrated.
-
-    Raises:
-        ConfigurationError: it cannot be used, or its schema is of a newer Latigo, which this one cannot work with.
-        Unavailable: it is unreachable or does not exist, or its schema is older than this program and is not to be
-            migrated.
-    """
-    limit = settings.ledger.connect_timeout
-    migrates = migrate or isinstance(settings.ledger, EmbeddedLedger)
-    async with ledger_server(settings, create=migrate) as server:
-        if migrates:
-            before, after = await upgrade(server.url, downstream=DOWNSTREAM, connect_timeout=limit)
-            if before != after:
-                _log.info("ledger.migrated", before=before, after=after)
-        else:
-            await require_usable(server.url, downstream=DOWNSTREAM, connect_timeout=limit)
-        async with connect_to(server.url, settings) as database:
-            database.server_trouble = server.trouble
-            keeping = asyncio.create_task(_keep_schema(database, server.url, limit)) if migrates else None
-            try:
-                yield database
-            finally:
-                if keeping is not None:
-                    keeping.cancel()
-                    await asyncio.wait((keeping,))
-
-
-async def _keep_schema(database: Database, url: Url, limit: timedelta) -> None:
-    """Create the schema again where the database was dropped and created anew while it was in use."""
-    while True:
-        await database.failed.wait()
-        database.failed.clear()
-        try:
-            if await recreate(url, downstream=DOWNSTREAM, connect_timeout=limit):
-                await database.forget_connections()
-                _log.error("ledger.recreated")
-        except LatigoError as error:
-            _log.error("ledger.not_recreated", error=str(error))
-
-
-def connect_to(url: Url, settings: Settings) -> AbstractAsyncContextManager[Database]:
-    """Connect to the ledger, whatever its schema."""
-    ledger = settings.ledger
-    return open_database(
-        url,
-        downstream=DOWNSTREAM,
-        size=ledger.pool_size,
-        connect_timeout=ledger.connect_timeout,
-        statement_timeout=ledger.statement_timeout,
-    )
-
-
-class LedgerServer(NamedTuple):
-    """The server of the ledger; ``trouble`` returns why it is not there, where that is known."""
-
-    url: Url
-    trouble: Callable[[], str] = str
-
-
-@asynccontextmanager
-async def ledger_server(settings: Settings, *, create: bool = False) -> AsyncIterator[LedgerServer]:
-    """Yield the server of the ledger; run the embedded one while the context lasts.
-
-    Raises:
-        ConfigurationError: an embedded ledger cannot be used.
-        Unavailable: an embedded ledger does not exist and is not to be created, or does not start.
-    """
-    match settings.ledger:
-        case EmbeddedLedger(data_dir=data_dir):
-            if not create and not has_database(data_dir):
-                raise Unavailable(
-                    f"the ledger does not exist yet: latigo serve creates it in {data_dir} (ledger.data_dir)",
-                    downstream=EMBEDDED,
-                )
-            async with open_server(data_dir) as server:
-                yield LedgerServer(server.url, lambda: server.trouble)
-        case PostgresLedger(url=secret):
-            yield LedgerServer(secret.get_secret_value)
-        case _:
-            assert_never(settings.ledger)
-
-
-@asynccontextmanager
-async def open_sensors(
-    settings: Settings,
-    clock: Clock,
-    bad: BadReadings | None = None,
-    database: Database | None = None,
-    savings: Savings | None = None,
-    tasks: InProgress | None = None,
-) -> AsyncIterator[SensorSource]:
-    """Open the source of readings: the only one, or all of them as one.
-
-    Args:
-        settings: all of them.
-        clock: the machine's.
-        bad: account of the readings that are skipped; a new one by default.
-        database: the ledger's, where a source may keep what it has looked up.
-        savings: account of what a source saves by sharing requests; a new one by default.
-        tasks: those in progress, which share requests; none by default.
-
-    Raises:
-        ConfigurationError: a source cannot be used as it is configured, or two of them have the same circuit.
-    """
-    async with AsyncExitStack() as opened:
-        sources = []
-        for number, section in enumerate(settings.sources):
-            with _numbered("sensors", number, len(settings.sources)):
-                source = open_source(section, clock, bad, database, savings, tasks)
-                sources.append(await opened.enter_async_context(source))
-        require_different_circuits([source.downstream for source in sources])
-        yield sources[0] if len(sources) == 1 else RoutedSensors(sources, routing_of(settings))
-
-
-@contextmanager
-def _numbered(table: str, number: int, count: int) -> Iterator[None]:
-    """Name the table of the settings in an error, where there are several of it."""
-    try:
-        yield
-    except ConfigurationError as error:
-        if count == 1:
-            raise
-        raise ConfigurationError(f"{table}[{number}]: {error}") from None
-
-
-def require_different_circuits(circuits: Sequence[str]) -> None:
-    """Check the names of the circuits of all sources: a plug-in names its own.
-
-    Raises:
-        ConfigurationError: two sources have the same.
-    """
-    if repeated := [circuit for number, circuit in enumerate(circuits) if circuit in circuits[:number]]:
-        raise ConfigurationError(f"sensors: two sources have the circuit {repeated[0]}: give them other names")
-
-
-def routing_of(settings: Settings) -> Routing:
-    """Return which source each tag is read from."""
-    return Routing([source.tags for source in settings.sources])
-
-
-@asynccontextmanager
-async def open_source(
-    section: Source,
-    clock: Clock,
-    bad: BadReadings | None = None,
-    database: Database | None = None,
-    savings: Savings | None = None,
-    tasks: InProgress | None = None,
-) -> AsyncIterator[SensorSource]:
-    """Open one source of readings; the arguments are those of `open_sensors`."""
-    match section:
-        case FileSensors() as files:
-            async with open_files(files, clock, bad) as source:
-                yield source
-        case InfluxSensors() as influx:
-            with extra("influx", "sensors.kind"):
-                from latigo.providers.influx import open_sensors as open_influx_sensors  # noqa: PLC0415 - an extra
-            async with open_influx_sensors(influx, clock, bad) as source:
-                yield source
-        case TimeseriesSensors() as timeseries:
-            async with open_timeseries_sensors(timeseries, clock, bad, database, savings, tasks) as source:
-                yield source
-        case SimulatedSensors() as simulated:
-            plant = Plant(simulated.seed, period=simulated.step)
-            yield PlantSensors(plant, clock.now, any_tag=True, name=simulated.source_name)
-        case PluginSensors() as plugin:
-            async with open_plugin(plugin.kind, "sensors.kind", plugin.options, plugin.secrets, SensorSource) as source:
-                yield source
-        case _:
-            assert_never(section)
 
 
 @asynccontextmanager
@@ -260,7 +64,7 @@ async def open_sinks(
     async with AsyncExitStack() as opened:
         sinks = []
         for number, section in enumerate(settings.predictions):
-            with _numbered("predictions", number, len(settings.predictions)):
+            with numbered("predictions", number, len(settings.predictions)):
                 sinks.append(await opened.enter_async_context(open_sink(section, database, tasks)))
         yield sinks
 
@@ -340,7 +144,7 @@ async def open_queue(settings: Settings, database: Database, clock: Clock, role:
     """
     match settings.task_queue:
         case InternalQueueSettings():
-            internal = InternalQueue()
+            internal = InternalQueue(concurrency=settings.executor.concurrency)
             yield Queue(internal, internal)
         case PostgresQueueSettings(expiration=expiration):
             async with AsyncExitStack() as opened:
@@ -446,6 +250,7 @@ async def open_resources_on(
         )
         metrics, bad = metrics or Metrics(CollectorRegistry(), clock), BadReadings(clock)
         savings = Savings()
+        metrics.server_faults.set_function(gordo.execution.server_faults)
         metrics.bad_readings.set_function(bad.total)
         metrics.saved_reads.set_function(savings.saved_reads)
         metrics.saved_requests.set_function(savings.saved_requests)
@@ -483,8 +288,3 @@ async def open_models(settings: Settings) -> AsyncIterator[tuple[Database, Gordo
 def process_id() -> str:
     """Return a name for this process that no other process has or had."""
     return f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
-
-
-def user_at_host() -> str:
-    """Return ``user@host`` for the audit log."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -7,7 +7,7 @@ from latigo.domain.errors import LatigoError
 from latigo.providers.protocols import RetainingSource
 from latigo.runtime.clock import Clock
 from latigo.settings import InfluxSensors, PluginSensors, Settings
-from latigo.wiring.resources import open_source, routing_of
+from latigo.wiring.sources import open_source, routing_of
 
 KeptFor = Callable[[Sequence[str]], timedelta | None]
 

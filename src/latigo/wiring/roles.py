@@ -82,7 +82,8 @@ def create_executor(resources: Resources, receiver: TaskReceiver) -> Executor:
     ledger = PostgresExecutorLedger(resources.database, retry_rules(executor), __version__, sinks=required)
     circuits = CircuitBoard(ledger, circuit_rules(settings.circuit))
     budget = ByteBudget(settings.read_budget)
-    limits = ProjectLimits(executor.concurrency, resources.clock, settings.models.cached_per_worker)
+    models = settings.models
+    limits = ProjectLimits(executor.concurrency, resources.clock, models.cached_per_worker, models.workers_per_server)
     gate = Gate(executor.concurrency, LaneShare(settings.backfill.min_share), resources.tasks)
     resources.metrics.tasks_in_flight.set_function(lambda: gate.running)
     resources.metrics.concurrency.set_function(lambda: sum(limit.limit for limit in limits.values()))
@@ -215,7 +216,7 @@ def create_model_sync(resources: Resources, discovery: ModelDiscovery | None = N
         selection=Selection(models.projects, models.include, models.exclude),
         ledger=ledger,
         schedule_of=partial(overrides_for, settings),
-        max_window=settings.schedule.max_window,
+        max_window=settings.schedule.longest_window,
         clock=resources.clock,
         version=__version__,
         discovery=_discovery(resources, discovery, ledger),

@@ -2,8 +2,10 @@
 
 import io
 import json
+from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -23,6 +25,7 @@ from latigo.sandbox.gordo.frames import Index
 
 Nested = Mapping[str, Mapping[str, float]]
 
+RESPONSES = Path(__file__).parents[2] / "data/gordo_recorded/responses"
 START = datetime(2025, 10, 20, tzinfo=UTC)
 TEN = timedelta(minutes=10)
 AB = ("1903.PT-0017.PV", "1903.TT-0017.PV")
@@ -72,6 +75,22 @@ def test_any_reader_finds_the_tags_of_the_model_and_the_times_of_the_request(
     outputs = [name for name in table.schema.names if name.startswith("('model-output'")]
     assert outputs == [repr(("model-output", tag)) for tag in tags]
     assert all(np.isfinite(table.column(name).to_numpy()).all() for name in outputs)
+
+
+def test_an_answer_is_as_large_as_that_of_real_gordo_and_describes_its_columns_as_often() -> None:
+    recorded = (RESPONSES / "anomaly-wide-linear-parquet.parquet").read_bytes()
+    there = pq.ParquetFile(io.BytesIO(recorded))
+    tags = tuple(f"1902.W.TT-{number:03d}.PV" for number in range(1, 21))
+
+    answer = StubPredictions().answer(ModelDefinition("m", tags), index(there.metadata.num_rows), anomaly=True)
+
+    assert answer is not None
+    here = pq.ParquetFile(io.BytesIO(answer))
+    assert len(answer) == pytest.approx(len(recorded), rel=0.01)
+    assert here.schema.names == there.schema.names
+    assert here.metadata.metadata.keys() == there.metadata.metadata.keys()
+    schema = pa.ipc.read_schema(pa.py_buffer(b64decode(here.metadata.metadata[b"ARROW:schema"])))
+    assert schema.names == there.schema.names
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chaos.formulas import Cells, Model, labels, models, prediction
-from chaos.judge import Facts, Settled, judge, missing
+from chaos.judge import Facts, Settled, beginning_at, judge, missing
 
 OLD, NEW = "1764547200000", "1764547230000"
 SLOT, SLOTS = 10, 20
@@ -160,6 +160,25 @@ def test_a_slot_that_is_covered_without_rows_to_be_covered_by_is_wrong():
     start = next(iter(facts.excepted))
 
     assert counts(replace(facts, covered=[*facts.covered, (start, start + SLOT)]), FILTERED) == (0, 0, 1)
+
+
+def test_a_row_that_the_sink_holds_twice_is_doubled():
+    assert counts(replace(sound(PLAIN), repeated=[SINCE])) == (0, 1, 0)
+
+
+def test_slots_before_a_beginning_that_has_moved_on_are_lost():
+    facts = sound(PLAIN)
+    rows = {label: row for label, row in facts.rows.items() if label >= SINCE + 2 * SLOT}
+    moved = replace(facts, since=SINCE + 2 * SLOT, covered=facts.covered[2:], rows=rows)
+    held = beginning_at({PLAIN.name: moved}, {PLAIN.name: SINCE, "another": 0})
+
+    assert counts(moved) == (0, 0, 0)
+    assert counts(held[PLAIN.name]) == (2, 0, 0)
+    assert missing(held, UNTIL) == 2
+
+
+def test_a_model_that_begins_earlier_than_it_should_is_judged_from_there():
+    assert beginning_at({PLAIN.name: sound(PLAIN)}, {PLAIN.name: UNTIL})[PLAIN.name].since == SINCE
 
 
 def without(facts: Facts, start: int) -> dict[int, tuple[str, Cells]]:

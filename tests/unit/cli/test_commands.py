@@ -1,9 +1,11 @@
 """The commands are listed without being imported, and their help in the list is their own."""
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 import pytest
 from typer.core import TyperGroup
@@ -88,14 +90,25 @@ finally:
     return result.stdout, [name for name in result.stderr.splitlines()[-1].split(",") if name]
 
 
-@pytest.mark.parametrize(
-    "arguments", [("--version",), ("--help",), *((*path, "--help") for path in paths(Commands))], ids=" ".join
-)
-def test_nothing_heavy_is_imported_for_help_and_version(arguments: tuple[str, ...]) -> None:
-    output, heavy = imported(*arguments)
+def test_nothing_heavy_is_imported_for_help_and_version() -> None:
+    commands = [("--version",), ("--help",), *((*path, "--help") for path in paths(Commands))]
+    code = f"""
+import io, json, sys
+from contextlib import redirect_stdout, suppress
+from latigo.cli.main import run
+for arguments in {commands!r}:
+    sys.argv, before = ["latigo", *arguments], set(sys.modules)
+    with redirect_stdout(io.StringIO()) as output, suppress(SystemExit):
+        run()
+    heavy = sorted({HEAVY!r} & (set(sys.modules) - before))
+    print(json.dumps([arguments, bool(output.getvalue()), heavy]))
+"""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("_LATIGO")}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
 
-    assert output
-    assert heavy == []
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    assert found == [[list(arguments), True, []] for arguments in commands]
+    assert len(found) > 40
 
 
 @pytest.mark.parametrize(
@@ -120,3 +133,37 @@ def test_the_script_for_a_shell_asks_the_program(shell: str) -> None:
 
     assert result.exit_code == 0
     assert f"_LATIGO_COMPLETE=complete_{shell}" in result.output
+
+
+#: What a command that asks the ledger needs of Latigo, apart from its own endpoint.
+ASKING = ("cli.asking", "cli.tables", "runtime.event_loop", "runtime.log")
+#: Clients of other systems, and what only some answers, errors or logged events need.
+NEEDLESS = {
+    *("aiohttp", "alembic", "argparse", "attr", "dotenv", "numpy", "prometheus_client", "pyarrow", "pydantic_settings"),
+    *("pygments", "rich", "sqlalchemy", "structlog", "tenacity", "latigo.postgres.embedded"),
+}
+
+
+def loaded(modules: Iterable[str], needless: AbstractSet[str]) -> tuple[int, list[str]]:
+    """Import modules of Latigo in a process of their own: how many are loaded then, and which needless ones."""
+    code = "import sys\n" + "".join(f"import latigo.{name}\n" for name in modules)
+    code += f"print(len(sys.modules), *sorted({needless!r} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    count, *found = result.stdout.split()
+    return int(count), found
+
+
+@pytest.mark.parametrize("module", ["controls", "executors", "failures", "models", "queue", "requests", "status"])
+def test_a_command_that_asks_the_ledger_loads_nothing_else(module: str) -> None:
+    """Counted in modules and not in seconds, which a busy machine stretches."""
+    count, needless = loaded([*ASKING, "wiring.answering", "wiring.ledger", f"web.api.{module}"], NEEDLESS)
+
+    assert needless == []
+    assert count < 500
+
+
+@pytest.mark.parametrize("module", ["executors", "failures", "models", "status"])
+def test_a_command_that_asks_over_http_loads_no_settings(module: str) -> None:
+    _, needless = loaded([*ASKING, f"web.api.{module}"], NEEDLESS | {"latigo.settings", "latigo.wiring"})
+
+    assert needless == []

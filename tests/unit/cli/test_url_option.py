@@ -1,5 +1,7 @@
 """``--url``: which commands take it, and what the others say."""
 
+import json
+
 import pytest
 from aiohttp import web
 
@@ -78,6 +80,23 @@ async def test_a_token_that_no_header_can_have_is_refused_without_quoting_it(
     code, _, error = await command("status", "--url", "http://localhost:1")
 
     assert (code, error) == (2, "latigo: LATIGO_TOKEN holds no token: one word of plain characters\n")
+
+
+async def test_what_a_newer_service_adds_to_rows_is_ignored():
+    times = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:30:00Z"}
+    marks = {"live": True, "held": False, "repair": False, "requested": False}
+    window = {"project": "plant-a", "model": "pump", **times, "slots": 1.0, "calls": 1, **marks}
+
+    async def plan(_request: web.Request) -> web.Response:
+        answer = {"items": [window | {"added": 1}], "projects": [], "next": None, "at": "2026-01-01T00:00:00Z"}
+        return web.json_response(answer | {"total": 1, "backfill_paused": None})
+
+    app = web.Application()
+    app.router.add_get("/api/v1/plan", plan)
+    async with run_server(app) as server:
+        code, output, _ = await command("plan", "--url", server.url, "--json")
+
+    assert (code, json.loads(output)["windows"]) == (0, [window])
 
 
 async def test_an_answer_of_something_else_is_said_to_be_that():

@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -94,6 +95,22 @@ def test_a_frame_beyond_all_bounds_is_too_large() -> None:
 
     with pytest.raises(TooLarge):
         build(fine, {"a": STEPS}, Window(DAY, DAY + timedelta(hours=hours)))
+
+
+def test_few_readings_in_a_long_window_take_little_more_than_their_buckets() -> None:
+    tags = tuple(f"tag-{number}" for number in range(200))
+    times = np.arange(at("00:00"), at("00:00") + 60 * 10**10, 10**10, dtype=np.int64)
+    values = np.ones(60)
+    values[30] = math.nan
+    readings = dict.fromkeys(tags, Series(times, values))
+    tracemalloc.start()
+    try:
+        buckets = Buckets.of(config(*tags, resolution=MINUTE), readings, Window(DAY, DAY + timedelta(days=7)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 2 * buckets.values.nbytes
 
 
 # --- buckets ----------------------------------------------------------------------------------------------------------

@@ -79,3 +79,14 @@ def test_an_error_about_tags_has_its_message_and_all_of_them():
         Rejected("no rows", reason=Reason.UNKNOWN_SENSOR, tags=["b", "a"]),
     ):
         assert (str(error), error.tags) == ("no rows", ("b", "a"))
+
+
+def test_the_error_of_one_downstream_is_that_of_another_with_the_same_wait():
+    wait = timedelta(seconds=9)
+
+    error = Unavailable("too many requests", downstream="sensors/influx", retry_after=wait, alarm=True).at(
+        "sink/influx"
+    )
+
+    assert (str(error), error.downstream) == ("too many requests", "sink/influx")
+    assert (error.retry_after, error.alarm) == (wait, True)

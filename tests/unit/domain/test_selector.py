@@ -30,6 +30,8 @@ def test_names_are_exact_or_patterns_of_project_and_model(names: list[str], sele
     [
         ("a/pmup-1", "the nearest known one is a/pump-1"),
         ("", "unknown project"),
+        ("pump-2", "unknown project; .*a model is named with its project: a/pump-2$"),
+        ("pump-1", "a model is named with its project: a/pump-1, b/pump-1$"),
         ("a/x*", "matches none of the 5 known models"),
         ("a/b/c", "unknown model"),
         ("a" * 501, "is longer than 500 characters"),

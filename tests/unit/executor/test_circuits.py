@@ -306,12 +306,40 @@ async def test_while_the_ledger_is_unavailable_nothing_is_probed():
 
 async def test_circuits_of_servers_that_are_gone_are_closed_and_no_others():
     harness = Harness()
-    gone, there = "gordo-server/10.0.0.1", "gordo-server/10.0.0.2"
-    for downstream in (gone, there, GORDO):
+    gone, there, of_others = "gordo-server/10.0.0.1", "gordo-server/10.0.0.2", "gordo-server/10.0.0.3"
+    await harness.board.forget(System.MODEL_SERVER, [gone, there])
+    for downstream in (gone, there, of_others, GORDO):
         await harness.ledger.open_circuit(downstream, "503", alarm=False, pause=SECOND)
     await harness.board.refresh()
 
     await harness.board.forget(System.MODEL_SERVER, [there])
 
-    assert {circuit.downstream for circuit in await harness.ledger.circuits()} == {there, GORDO}
-    assert [harness.board.is_open(downstream) for downstream in (gone, there, GORDO)] == [False, True, True]
+    assert {circuit.downstream for circuit in await harness.ledger.circuits()} == {there, of_others, GORDO}
+    assert [harness.board.is_open(each) for each in (gone, there, of_others)] == [False, True, True]
+
+
+async def test_executors_with_different_servers_do_not_close_each_others_circuits():
+    harness = Harness()
+    mine, theirs = "gordo-server/10.0.0.1", "gordo-server/10.0.0.2"
+    for downstream in (mine, theirs):
+        await harness.ledger.open_circuit(downstream, "503", alarm=False, pause=SECOND)
+    boards = {mine: harness.board, theirs: harness.another()}
+    for name, board in [*boards.items()] * 2:
+        await board.refresh()
+        await board.forget(System.MODEL_SERVER, [name])
+
+    assert {circuit.downstream for circuit in await harness.ledger.circuits()} == {mine, theirs}
+
+
+async def test_a_server_that_no_process_probes_for_an_hour_is_forgotten():
+    harness = Harness()
+    orphan = "gordo-server/10.0.0.9"
+    await harness.ledger.open_circuit(orphan, "503", alarm=False, pause=SECOND)
+    left = []
+    for wait in (59 * 60 * SECOND, 2 * 60 * SECOND):
+        await harness.clock.advance(wait)
+        await harness.board.refresh()
+        await harness.board.forget(System.MODEL_SERVER, ["gordo-server/10.0.0.1"])
+        left.append([circuit.downstream for circuit in await harness.ledger.circuits()])
+
+    assert left == [[orphan], []]

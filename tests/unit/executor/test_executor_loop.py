@@ -1,7 +1,7 @@
 """The long-lived part of the executor, on a plant in memory."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -20,7 +20,7 @@ from latigo.domain.outcome import Rejected as RejectedTask
 from latigo.domain.receipt import Stage
 from latigo.domain.task import LedgerIdentity, Task
 from latigo.executor.gate import Gate
-from latigo.executor.loop import HAND_BACK, REFRESH, Executor, ExecutorRules
+from latigo.executor.loop import HAND_BACK, OVERDUE, REFRESH, Executor, ExecutorRules
 from latigo.ledger.protocol import Claim, ExecutorInfo, Mismatch
 from latigo.task_queue.protocol import Delivery
 from tests.support.build import a_spec, a_task, circuit_rules, lane_share, window
@@ -52,6 +52,7 @@ class Harness(Plant):
         self.log = self.ledger.log
         self.log_when_left: list[tuple[str, int]] | None = None  #: at the end of receiving
         self.received_for: int | None = None  #: so many tasks at once, as ordered
+        self.takes_back = False
         self.described: list[ModelRef] = []
         self.spec_now: ModelSpec | Exception = a_spec("model-1")
         self.gate = Gate(concurrency, lane_share())
@@ -76,6 +77,9 @@ class Harness(Plant):
 
     def limit(self, concurrency: int) -> None:
         self.received_for = concurrency
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        self.log.extend(("give back", delivery.task.id) for delivery in deliveries)
 
     async def describe(self, ref: ModelRef, revision: str) -> ModelSpec:  # noqa: ARG002 - as it is called
         self.described.append(ref)
@@ -771,11 +775,85 @@ async def test_a_drained_executor_finishes_its_tasks_takes_no_more_and_goes_on_w
         await harness.clock.advance(2 * REFRESH)
         harness.send(3)
         await harness.until(("done", 2), ("done", 3))
+        resumed = harness.received_for
 
     assert still_received  # or the queue would give what runs to others
-    assert (ahead, harness.received_for) == (0, 1)  # what it cannot begin is left to others
+    assert (ahead, resumed) == (0, 1)  # what it cannot begin is left to others
     assert left is not None
     assert claimed == [("claim", 1)]
+
+
+@pytest.mark.parametrize("ordered", [Controls(drained=True), Controls(drained=True, stops=True)])
+async def test_a_drained_executor_leaves_what_has_not_begun_to_others_at_once(ordered: Controls):
+    harness = Harness(concurrency=1)
+    harness.takes_back = True
+    answers = held(harness)
+    harness.send(1, 2, 3)
+
+    async with running(harness):
+        await harness.until(("claim", 1))
+        await eventually(harness.queue.empty)
+        harness.ledger.ordered = ordered
+        await harness.clock.advance(REFRESH)
+        await harness.until(("give back", 2), ("give back", 3))
+        done = harness.did("done")
+        answers.set()
+        await harness.until(("done", 1))
+
+    assert done == []
+    assert {entry[1] for entry in harness.did("claim")} == {1}
+
+
+async def test_an_executor_that_stops_leaves_what_has_not_begun_to_others_before_its_own_tasks_have_ended():
+    harness = Harness(concurrency=1, grace=HAND_BACK + 10 * SECOND)
+    harness.takes_back = True
+    answer = held(harness)
+    harness.send(1, 2)
+
+    async with running(harness) as stop:
+        await harness.until(("claim", 1))
+        await eventually(harness.queue.empty)
+        stop.set()
+        await harness.until(("give back", 2))
+        received_for = harness.received_for
+        answer.set()
+
+    assert received_for == 0
+    assert harness.did() == [("claim", 1), ("give back", 2), ("settle", 1), ("done", 1)]
+
+
+async def test_a_full_executor_leaves_to_others_what_has_waited_for_long():
+    harness = Harness(concurrency=1)
+    harness.takes_back = True
+    answers = held(harness)
+    harness.send(1, 2)
+
+    async with running(harness):
+        await harness.until(("claim", 1))
+        await eventually(harness.queue.empty)
+        await harness.clock.advance(OVERDUE)
+        early = harness.did("give back")
+        await harness.clock.advance(OVERDUE)
+        await harness.until(("give back", 2))
+        answers.set()
+        await harness.until(("done", 1))
+
+    assert early == []
+    assert harness.did("claim") == [("claim", 1)]
+
+
+async def test_an_executor_without_others_keeps_what_waits():
+    harness = Harness(concurrency=1)
+    answers = held(harness)
+    harness.send(1, 2)
+
+    async with running(harness):
+        await harness.until(("claim", 1))
+        await harness.clock.advance(3 * OVERDUE)
+        answers.set()
+        await harness.until(("done", 2))
+
+    assert harness.did("give back") == []
 
 
 async def test_a_drained_executor_that_is_to_stop_ends_when_its_tasks_have():
@@ -810,9 +888,10 @@ async def test_another_concurrency_holds_within_seconds_and_is_reported():
         after = harness.did("claim")
         answers.set()
         await harness.until(("done", 3))
+        received_for = harness.received_for
 
     assert (len(before), len(after)) == (1, 2)
-    assert (harness.ledger.beats[0][1], harness.received_for) == (2, 2)
+    assert (harness.ledger.beats[0][1], received_for) == (2, 2)
 
 
 async def test_calls_of_model_servers_are_no_more_than_the_concurrency_that_was_ordered():

@@ -368,6 +368,46 @@ async def test_another_concurrency_holds_for_what_starts_next_and_none_starts_no
     assert (gate.concurrency, gate.running, gate.waiting) == (5, 4, 2)
 
 
+async def test_what_waits_can_be_withdrawn_and_what_runs_goes_on():
+    tasks = InProgress()
+    gate = Gate(1, lane_share(), tasks)
+    deliveries = [a_delivery(1), a_delivery(2), a_delivery(3, lane=Lane.BACKFILL)]
+    await fill(gate, *deliveries)
+    await started(gate, 1)
+
+    withdrawn = await gate.withdraw()
+    again = await gate.withdraw()
+
+    assert [delivery.task.id for delivery in withdrawn] == [2, 3]
+    assert (list(again), gate.waiting, gate.running, tasks.count) == ([], 0, 1, 1)
+
+
+async def test_what_was_waiting_at_the_last_call_is_overdue_and_what_came_since_is_not():
+    gate = Gate(1, lane_share())
+    await fill(gate, *(a_delivery(number) for number in (1, 2, 3)))
+
+    at_first = await gate.withdraw_overdue()
+    await started(gate, 1)
+    await fill(gate, a_delivery(4))
+    then = await gate.withdraw_overdue()
+    at_last = await gate.withdraw_overdue()
+
+    assert [[delivery.task.id for delivery in each] for each in (at_first, then, at_last)] == [[], [2, 3], [4]]
+
+
+async def test_live_deliveries_find_room_when_there_is_none_for_others():
+    gate = Gate(1, lane_share())
+    await fill(gate, *(a_delivery(number, lane=Lane.BACKFILL) for number in range(ROOM)))
+
+    full = asyncio.create_task(gate.offer(a_delivery(98, lane=Lane.MANUAL)))
+    assert await is_stuck(full)
+    await fill(gate, a_delivery(99))
+
+    assert [task.id for task in await started(gate, 1)] == [99]
+    full.cancel()
+    await asyncio.gather(full, return_exceptions=True)
+
+
 async def test_another_share_of_backfill_holds_at_once():
     gate = Gate(100, LaneShare(0.0))
     await fill(gate, *(a_delivery(number) for number in range(8)))

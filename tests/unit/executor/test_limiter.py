@@ -103,6 +103,34 @@ async def test_another_ceiling_holds_for_the_limits_that_there_are_and_for_new_o
     assert (limits["plant"].limit, limits["new"].limit) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("concurrency", "workers", "executors", "most"),
+    [(8, 0, 1, 8), (8, 1, 1, 2), (8, 2, 1, 4), (3, 2, 1, 3), (8, 2, 2, 2), (8, 1, 5, 1)],
+)
+async def test_a_server_whose_workers_are_known_is_called_for_no_more_models_than_they_keep(
+    concurrency: int, workers: int, executors: int, most: int
+):
+    clock = ManualClock()
+    limits, server = ProjectLimits(concurrency, clock, 2, workers), Server(100, clock)
+    limits.set_ceiling(concurrency, executors)
+
+    await server.load(limits["plant"], 2000)
+
+    assert limits["plant"].limit == most
+
+
+async def test_executors_that_join_and_leave_change_what_each_may_call():
+    clock = ManualClock()
+    limits, server = ProjectLimits(8, clock, 2, 2), Server(100, clock)
+    seen = []
+    for executors in (1, 4, 2):
+        limits.set_ceiling(8, executors)
+        await server.load(limits["plant"], 2000)
+        seen.append(limits["plant"].limit)
+
+    assert seen == [4, 1, 2]
+
+
 async def test_a_higher_ceiling_lets_no_more_wait_than_the_limit_has_room_for():
     limit = AdaptiveLimit(1, ManualClock())
     leave, began = asyncio.Event(), 0

@@ -1,6 +1,7 @@
 """The progress of one task, on a plant in memory."""
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -488,9 +489,10 @@ async def test_an_unknown_tag_ends_the_progress_at_reading():
 
 
 def seconds(plant: Plant) -> dict[str, float]:
-    """What every stage took, as measured."""
+    """What every stage took that was measured."""
     (family,) = plant.metrics.stage_seconds.collect()
-    return {each.labels["stage"]: each.value for each in family.samples if each.name.endswith("_sum")}
+    found = {(each.name.rpartition("_")[2], each.labels["stage"]): each.value for each in family.samples}
+    return {stage: value for (kind, stage), value in found.items() if kind == "sum" and found["count", stage]}
 
 
 async def test_aggregating_is_no_part_of_reading(monkeypatch: pytest.MonkeyPatch):
@@ -509,6 +511,28 @@ async def test_aggregating_is_no_part_of_reading(monkeypatch: pytest.MonkeyPatch
     assert settlement.outcome is Outcome.STORED
     assert progress.spent == 0
     assert seconds(plant) == {"read": 0, "frame": 3600, "predict": 0, "write": 0}
+
+
+@pytest.mark.parametrize(
+    ("method", "readings", "in_thread"),
+    [("mean", 50_000, False), ("mean", 500_000, True), ("std", 50_000, True), ("median", 50_000, True)],
+)
+async def test_what_takes_long_to_aggregate_is_aggregated_in_a_thread(
+    monkeypatch: pytest.MonkeyPatch, method: str, readings: int, in_thread: bool
+):
+    plant, aggregate, threads = Plant(), Buckets.of, []
+    times = np.linspace(to_ns(at("09:00")), to_ns(at("11:00")), readings).astype(np.int64)
+    plant.sensors.readings.update({tag: Series(times, np.ones(readings)) for tag in "ab"})
+
+    def recorded(*args: Any) -> Buckets:
+        threads.append(threading.current_thread())
+        return aggregate(*args)
+
+    monkeypatch.setattr(Buckets, "of", recorded)
+
+    await run(plant, a_task(a_spec(dataset={"aggregation": method}), REQUESTED))
+
+    assert [thread is not threading.main_thread() for thread in threads] == [in_thread]
 
 
 async def test_looking_back_is_a_part_of_reading(monkeypatch: pytest.MonkeyPatch):

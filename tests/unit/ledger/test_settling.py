@@ -529,7 +529,7 @@ def test_what_a_settlement_claims_beyond_its_window_is_cut_off(bounds: list[int]
     covered = Coverage.of(part for n, part in enumerate(parts) if n not in excepted) if covers else Coverage()
     wanted = set(range(low, high))
 
-    settled = within(Stored(covered, exceptions, rows=7), Window(parts[low].start, parts[high].start))
+    settled = within(Stored(covered, exceptions, rows=7), Window(parts[low].start, parts[high].start), Coverage())
 
     if not covers and wanted - excepted:
         assert isinstance(settled, Crashed)
@@ -542,12 +542,41 @@ def test_what_a_settlement_claims_beyond_its_window_is_cut_off(bounds: list[int]
 
 
 def test_a_settlement_that_leaves_a_part_of_its_window_open_is_a_crash_that_names_it():
-    settled = within(Stored(Coverage((window("10:00", "11:00"),)), [slots(window("11:30", "12:00"))]), REQUESTED)
+    half = Stored(Coverage((window("10:00", "11:00"),)), [slots(window("11:30", "12:00"))])
+
+    settled = within(half, REQUESTED, Coverage())
 
     assert isinstance(settled, Crashed)
     assert str(window("11:00", "11:30")) in settled.detail
 
 
+@pytest.mark.parametrize("state", [SlotState.SHORT, SlotState.ABSENT])
+def test_a_covered_slot_stays_so_when_it_is_predicted_again_and_its_readings_are_gone(state: SlotState):
+    first, second = window("10:00", "11:00"), window("11:00", "12:00")
+
+    settled = within(Stored(Coverage(), [slots(first, second, state=state)]), REQUESTED, Coverage((first,)))
+
+    assert isinstance(settled, Stored)
+    assert (settled.covered, [each.slots for each in settled.exceptions]) == (Coverage(), [Coverage((second,))])
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (SlotState.PROVISIONAL, "no 'a'"),
+        (SlotState.ABSENT, "no_finite_values"),
+        (SlotState.SHORT, "not_stored: history"),
+    ],
+)
+def test_what_was_answered_for_a_covered_slot_and_is_not_right_yet_is_kept(state: SlotState, reason: str):
+    ended = SlotException(state, Coverage((REQUESTED,)), reason)
+
+    settled = within(Stored(Coverage(), [ended]), REQUESTED, Coverage((REQUESTED,)))
+
+    assert isinstance(settled, Stored)
+    assert list(settled.exceptions) == [ended]
+
+
 @pytest.mark.parametrize("settlement", [Retry("500"), Deferred("away"), Split(), Crashed("bug")])
 def test_other_settlements_stay_as_they_are(settlement: Settlement):
-    assert within(settlement, REQUESTED) is settlement
+    assert within(settlement, REQUESTED, Coverage()) is settlement

@@ -10,8 +10,9 @@ from latigo.domain.limits import BACKFILL_PAUSED
 from latigo.reports.freshness import Counted, Freshness, Spent, freshness_of
 from latigo.reports.gauges import gauges_of
 from latigo.reports.outages import RECENT
-from latigo.reports.snapshot import (
-    RATE_SECONDS,
+from latigo.reports.snapshot import RATE_SECONDS, Snapshot
+from latigo.reports.status import BACKFILL_WAITS, NO_EXECUTOR, NO_PLANNER, assess
+from latigo.reports.status_parts import (
     BacklogTotals,
     ChangedLimit,
     DiscoveryTrouble,
@@ -27,11 +28,9 @@ from latigo.reports.snapshot import (
     QueueStatus,
     Rates,
     SilentSensor,
-    Snapshot,
     UnpostedMetadata,
     UnstoredModels,
 )
-from latigo.reports.status import BACKFILL_WAITS, NO_EXECUTOR, NO_PLANNER, assess
 from latigo.settings import ObjectiveSettings
 
 HOUR = timedelta(hours=1)

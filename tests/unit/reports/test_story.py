@@ -24,6 +24,9 @@ from tests.support.build import NOW, at
 
 TIMES = st.integers(0, 24 * 60).map(lambda minutes: at("00:00") + timedelta(minutes=minutes))
 LENGTHS = st.integers(0, 100 * 86_400_000).map(lambda ms: timedelta(milliseconds=ms))
+for kind in (BackfillPause, Dismissed):
+    kind.model_rebuild()  # built when it is first used; hypothesis reads its fields before that
+
 TEXTS = st.text(max_size=30)
 COUNTS = st.integers(0, 1000)
 

@@ -12,8 +12,9 @@ from hypothesis.extra import numpy as arrays
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions, Values
 from latigo.domain.windows import from_ns, to_ns
+from latigo.reports.comparison import TOLERANCE, Repetition, compare
 from latigo.reports.receipts import InputCounts, ReceiptReport, TagCount
-from latigo.reports.verification import MOST_COLUMNS, TOLERANCE, Repetition, Verification, compare
+from latigo.reports.verification import MOST_COLUMNS, Verification
 from tests.support.build import at, window
 from tests.unit.reports.test_story import RECEIPT
 

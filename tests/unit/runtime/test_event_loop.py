@@ -49,6 +49,21 @@ def test_a_bug_that_nobody_waits_for_keeps_its_traceback(lines: io.StringIO) -> 
     assert "Traceback" in lines.getvalue()
 
 
+def test_no_text_is_made_of_a_result() -> None:
+    texts = []
+
+    class Result:  # it may be a list of 100 000 models
+        def __repr__(self) -> str:
+            texts.append("a text")
+            return "a text"
+
+    async def result() -> Result:
+        return Result()
+
+    assert isinstance(run_async(result), Result)
+    assert texts == []
+
+
 def test_an_outage_that_a_library_logs_is_one_line(lines: io.StringIO) -> None:
     logging.getLogger("asyncpg.pool").warning(
         "Failed to restore the pool", exc_info=ConnectionRefusedError("nobody there")

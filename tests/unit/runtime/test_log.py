@@ -4,6 +4,7 @@ import gc
 import io
 import json
 import logging
+import subprocess
 import sys
 import threading
 import warnings
@@ -15,6 +16,7 @@ import pytest
 import structlog
 
 from latigo.runtime.log import configure_logging
+from latigo.runtime.log_context import log_context
 from latigo.runtime.redaction import MASK
 from tests.support.clock import ManualClock
 
@@ -43,7 +45,7 @@ def test_elsewhere_than_on_a_terminal_a_line_is_json_with_the_time_of_the_clock(
     clock = ManualClock(datetime(2024, 5, 1, 12, 0, 0, 5000, tzinfo=UTC))
     configure_logging(clock=clock, stream=stream)
 
-    with structlog.contextvars.bound_contextvars(task=7):
+    with log_context(task=7):
         structlog.get_logger().info("task.finished", outcome="stored", points=3, took_s=0.25)
 
     assert lines(stream) == [
@@ -203,3 +205,45 @@ def test_errors_of_threads_and_finalisers_are_logged_redacted(
     assert [line["event"] for line in lines(stream)] == ["thread.failed", "error.not_raised"]
     assert all(f"RuntimeError: {MASK}" in line["exception"] for line in lines(stream))
     assert "a-known-secret" not in stream.getvalue()
+
+
+def test_structlog_is_loaded_with_the_first_event() -> None:
+    code = """
+import sys
+from latigo.runtime.log import configure_logging, get_logger
+configure_logging("json", "warning", secrets=["s3cr3t-value"])
+before = "structlog" in sys.modules
+get_logger("latigo.test").warning("queue.unreachable", reason="s3cr3t-value")
+print(before, "structlog" in sys.modules)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert result.stdout.split() == ["False", "True"]
+    (line,) = map(json.loads, result.stderr.splitlines())
+    assert (line["event"], line["level"], line["reason"]) == ("queue.unreachable", "warning", MASK)
+
+
+@pytest.mark.parametrize("logs", ["logging.getLogger('lib').warning('late')", "warnings.warn('late')"])
+def test_the_first_event_may_be_one_of_a_library(logs: str) -> None:
+    code = f"""
+import logging, sys, warnings
+from latigo.runtime.log import configure_logging
+configure_logging("json", "warning")
+{logs}
+assert "structlog" in sys.modules
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    (line,) = map(json.loads, result.stderr.splitlines())
+    assert "late" in line["event"]
+
+
+def test_an_event_below_the_level_of_the_process_is_not_written() -> None:
+    code = """
+from latigo.runtime.log import configure_logging, get_logger
+configure_logging("json", "warning")
+get_logger("latigo.test").info("task.finished")
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert result.stderr == ""

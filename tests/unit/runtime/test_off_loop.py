@@ -59,7 +59,7 @@ async def test_metadata_with_many_tags_is_read_in_a_thread(
             content = ",".join(f'"tag-{number}"' for number in range(tags))
             body = f'{{"metadata": {{"dataset": {{"tag_list": [{content}]}}, "metadata": {{}}}}}}'.encode()
             assert (len(body) >= LARGE_DOCUMENT) == in_thread
-            return Response(200, "application/json", revision, body)
+            return Response(200, "application/json", revision, bytearray(body))
 
     def recorded(work):
         def run(*arguments, **options):
@@ -94,7 +94,7 @@ async def test_metadata_with_many_texts_is_redacted_in_a_thread(
 
     class Client:
         async def get(self, _: str, *path: str, revision: str | None, **_options: str) -> Response:
-            return Response(200, "application/json", revision or "1", orjson.dumps(answers[path[-1]]))
+            return Response(200, "application/json", revision or "1", bytearray(orjson.dumps(answers[path[-1]])))
 
     def recorded(content: Any) -> Any:
         threads.append(threading.current_thread())
@@ -125,6 +125,6 @@ async def test_a_list_with_more_values_than_are_read_is_an_outage_of_its_project
 def beyond_all_limits() -> Any:
     class Client:
         async def get(self, *_: str, revision: str | None, **_options: str) -> Response:
-            return Response(200, "application/json", revision or "1", b"[" + b"0," * MOST_VALUES + b"0]")
+            return Response(200, "application/json", revision or "1", bytearray(b"[" + b"0," * MOST_VALUES + b"0]"))
 
     return Client()

@@ -51,6 +51,12 @@ def test_a_secret_is_masked_in_every_spelling(spell: Callable[[str], str]) -> No
     assert masked_by([ODD])(f"a {spell(ODD)} b") == f"a {MASK} b"
 
 
+@pytest.mark.parametrize("secret", ["0000\\ß", "0000\\\\中x", "abcd\\😀", "abcd\\ efg", "abcd\\\nef"])
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
+def test_a_secret_is_masked_where_an_escape_follows_a_backslash(secret: str, spell: Callable[[str], str]) -> None:
+    assert spell(secret) not in masked_by([secret])(f"a {spell(secret)} b")
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n\t", "\\n", "\\r\\n "])
 def test_a_secret_is_masked_where_lines_are_wrapped(end: str) -> None:
     for secret in ("hunter2-x", "abcDEF0123456789xyzQabcDEF0123456789", "tok/en+with=odd&chars%41"):

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -16,7 +15,7 @@ from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Need, Planned
 from latigo.scheduler.groups import Group
-from latigo.scheduler.plan import Agenda, Blockade, blockade_of, in_runs, in_turns
+from latigo.scheduler.plan import Agenda, Blockade, blockade_of, in_runs
 from tests.support.build import HALF_HOUR, at, window
 
 LIVE, BACK = window("11:30", "12:00"), window("09:00", "10:00")
@@ -76,6 +75,16 @@ def test_the_model_that_is_furthest_behind_goes_first_and_one_that_was_never_cov
     assert ids(taken(agenda, 3)) == [3, 2, 1]
 
 
+def test_waves_that_follow_each_other_are_in_opposite_orders():
+    waves = [window("11:30", "12:00"), window("12:00", "12:30"), window("12:30", "13:00")]
+
+    orders = [ids(taken(Agenda.of([a_need(n, live=wave) for n in (2, 3, 1)]), 3)) for wave in waves]
+
+    assert orders[0] == orders[2]
+    assert orders[1] == list(reversed(orders[0]))
+    assert sorted(orders[0]) == [1, 2, 3]
+
+
 def test_the_newest_holes_of_history_are_filled_first():
     older, newer = window("01:00", "02:00"), window("03:00", "04:00")
 
@@ -95,16 +104,19 @@ def test_projects_take_turns_however_many_models_one_has():
 
 @given(needs())
 def test_taking_turns_loses_nothing_and_keeps_the_order_within_a_project(result):
-    ordered = in_turns(result)
+    lanes = Agenda.of(result).lanes
 
-    assert sorted(each.model_id for each in ordered) == sorted(each.model_id for each in result)
-    for project in "abc":
-        assert [n for n in ordered if n.ref.project == project] == [n for n in result if n.ref.project == project]
+    for lane in Lane:
+        ordered = list(lanes.get(lane, ()))
+        assert sorted(each.model_id for each in ordered) == sorted(n.model_id for n in result if lane in n.windows)
+        for project in "abc":
+            alone = Agenda.of([n for n in result if n.ref.project == project]).lanes.get(lane, ())
+            assert [n for n in ordered if n.ref.project == project] == list(alone)
 
 
-@given(needs())
-def test_no_project_waits_for_more_than_one_turn_of_each_other(result):
-    ordered = [each.ref.project for each in in_turns(result)]
+@given(needs(), st.sampled_from(Lane))
+def test_no_project_waits_for_more_than_one_turn_of_each_other(result, lane):
+    ordered = [each.ref.project for each in Agenda.of(result).lanes.get(lane, ())]
 
     for project in set(ordered):
         turns = [place for place, each in enumerate(ordered) if each == project]
@@ -391,7 +403,7 @@ def test_two_minutes_of_throughput_may_be_out_within_bounds_unless_configured(co
 
 def requested(model_id: int, request: int) -> Need:
     need = a_need(model_id, windows={Lane.MANUAL: hole(model_id), Lane.LIVE: LIVE})
-    return replace(need, request=request)
+    return need._replace(request=request)
 
 
 def test_only_what_is_planned_for_a_request_names_it():

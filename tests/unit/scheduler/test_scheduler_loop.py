@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -45,6 +44,7 @@ class Queue:
 
     def __init__(self) -> None:
         self.channel = "queue-1"
+        self.held: frozenset[int] | None = None
         self.sent: list[Task] = []
         self.room = 10_000
         self.unavailable = False
@@ -401,7 +401,7 @@ async def test_the_share_of_backfill_that_is_changed_meanwhile_holds_from_the_ne
 
 async def test_backfill_is_planned_in_runs_of_a_model_within_its_room():
     harness = Harness(models=3, back=True)
-    harness.ledger.desired = [replace(need, windows={Lane.BACKFILL: BACK}) for need in harness.ledger.desired]
+    harness.ledger.desired = [need._replace(windows={Lane.BACKFILL: BACK}) for need in harness.ledger.desired]
     older = [Window(BACK.start - (n + 1) * 2 * HALF_HOUR, BACK.start - n * 2 * HALF_HOUR) for n in range(12)]
     harness.ledger.further = {1: older, 2: older[:2]}
 

@@ -1,6 +1,8 @@
 """Requests as no browser sends them, over raw connections: answered like all others, or closed in time."""
 
 import asyncio
+import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
@@ -8,6 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from latigo.runtime.clock import SystemClock
@@ -16,6 +19,7 @@ from latigo.web.api.context import Context
 from latigo.web.app import Access, create_app
 from latigo.web.hosts import allowed_hosts, host_of
 from latigo.web.server import ServerAddress, run_server
+from tests.support.waiting import eventually
 from tests.support.web import context_without_ledger
 
 _WITHIN = 20.0
@@ -195,6 +199,22 @@ async def test_one_with_a_request_in_time_is_not_closed() -> None:
                 assert head.startswith(b"HTTP/1.1 200")
                 assert await send(address) == b""  # closed once a first request has taken too long
         writer.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="TCP_USER_TIMEOUT is of Linux")
+async def test_a_client_that_takes_nothing_of_an_answer_loses_its_connection() -> None:
+    requests: list[web.Request] = []
+
+    async def large(request: web.Request) -> web.Response:
+        requests.append(request)
+        return web.Response(body=bytes(20_000_000))  # more than all buffers on the way have room for
+
+    app = web.Application()
+    app.router.add_get("/", large)
+    async with run_server(app, taken_within_s=1) as address:
+        with socket.create_connection(address) as client:
+            client.sendall(get("/", "localhost"))
+            await eventually(lambda: requests and requests[0].transport is None, what="the connection is closed")
 
 
 # --- Hosts -----------------------------------------------------------------------------------------------------------

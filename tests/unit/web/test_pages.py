@@ -11,7 +11,15 @@ from aiohttp import ClientSession, DummyCookieJar
 from latigo.runtime.clock import SystemClock
 from latigo.runtime.metrics import metrics_of, new_registry
 from latigo.web.app import Access, create_app
-from latigo.web.pages import ON_DEMAND, SCREENS, PageSettings, content_policy, static_files, without_comments
+from latigo.web.pages import (
+    SCREENS,
+    PageSettings,
+    content_policy,
+    first_modules,
+    shell,
+    static_files,
+    without_comments,
+)
 from latigo.web.server import run_server
 from tests.unit.web.test_malformed import Nothing
 
@@ -63,7 +71,7 @@ async def test_every_file_that_the_shell_names_is_kept_for_good_and_sent_compres
     async with browsing(decompress=False) as browser:
         async with browser.get("/", headers={"Accept-Encoding": "identity"}) as response:
             named = re.findall(r'(?:href|src)="(/static/[^"]+)"', await response.text())
-        assert len(named) > 20
+        assert len(named) > 15
         for path in named:
             async with browser.get(path, headers={"Accept-Encoding": "br, gzip"}) as sent:
                 compressed = await sent.read()
@@ -123,18 +131,30 @@ def test_comments_and_indentation_are_not_sent() -> None:
 
 
 def test_own_files_are_no_larger_than_the_budget() -> None:
-    own = {name: file for name, file in static_files().files.items() if not name.startswith("uPlot")}
-    first = [file for name, file in own.items() if name not in ON_DEMAND]
-
-    assert sum(len(file.body) for file in first) <= 150_000
-    assert sum(len(file.compressed) for file in first) <= 60_000
-    assert sum(len(file.body) for file in own.values()) <= 175_000
-
-
-def test_what_is_loaded_on_demand_is_loaded_by_nothing_else() -> None:
     files = static_files().files
-    assert files.keys() >= ON_DEMAND
-    for name, file in files.items():
-        if name.endswith(".js") and name not in {"uPlot.js", *ON_DEMAND}:
-            imported = set(re.findall(r'from "\./([^"]+)"', file.body.decode()))
-            assert not imported & ON_DEMAND, name
+    page = shell(PLAIN, SCREENS["/"]).encode()
+    for screen in SCREENS.values():
+        first = [files[name] for name in ("latigo.css", *first_modules(screen))]
+        assert sum(len(file.body) for file in first) + len(page) <= 150_000, screen
+        assert sum(len(file.compressed) for file in first) + len(gzip.compress(page, 9)) <= 40_000, screen
+    assert sum(len(file.body) for name, file in files.items() if not name.startswith("uPlot")) <= 210_000
+
+
+def test_the_first_paint_of_a_screen_has_no_other_screen_and_no_dialog() -> None:
+    modules = {screen: set(first_modules(screen)) for screen in SCREENS.values()}
+
+    for screen, first in modules.items():
+        assert {"app.js", "dom.js", "panel.js", screen} <= first
+        assert not first & (set(modules) - {screen}), screen
+        assert not first & {"actions.js", "dialog.js", "plain.js", "uPlot.js"}, screen
+        assert first <= static_files().files.keys()
+
+
+def test_the_frame_finds_the_module_of_every_screen() -> None:
+    frame = static_files().files["app.js"].body.decode()
+    shown = set(re.findall(r'\["(\w*)", "\w+", "\w"\]', frame))
+
+    assert {name or "overview" for name in shown} | {"model"} == {name.removesuffix(".js") for name in SCREENS.values()}
+    for name in SCREENS.values():
+        exported = f"export const {name.removesuffix('.js')} = {{"
+        assert exported in static_files().files[name].body.decode()

@@ -7,7 +7,8 @@ import pytest
 from latigo.domain.errors import ConfigurationError
 from latigo.runtime.clock import SystemClock
 from latigo.settings import Settings
-from latigo.wiring.resources import open_sensors, open_sinks
+from latigo.wiring.resources import open_sinks
+from latigo.wiring.sources import open_sensors
 
 UNREADABLE = {"kind": "timeseries_api", "url": "https://api.example/v1.7", "ca_file": "/no/such/file.pem"}
 

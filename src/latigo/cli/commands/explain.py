@@ -7,10 +7,10 @@ import typer
 from latigo.cli.exits import Exit
 from latigo.cli.options import ConfigOption, JsonOption, ModelArgument, model_ref, settings_of
 from latigo.cli.tables import show_json
-from latigo.domain.errors import Misused
 from latigo.runtime.times import parse_time
 
 if TYPE_CHECKING:
+    from latigo.cli.asking import Service
     from latigo.reports.verification import Verification
     from latigo.web.api.models import Explained
 
@@ -37,25 +37,27 @@ def run(
     The slot that contains the moment is explained: which task covered it, from which readings, and how long each stage
     took; or what it waits for, and what you can do. Receipts of tasks are kept for ledger.history. With --verify, the
     window is predicted again, as latigo predict does, and compared with the first sink that can be read: exit code 3
-    when they differ. Exit code 2 when there is no such model.
+    when they differ. With --url, the service does that, which needs a token that may act. Exit code 2 when there is no
+    such model.
     """
     from latigo.cli.asking import with_service
     from latigo.cli.remote import chosen
     from latigo.runtime.clock import SystemClock
-    from latigo.web.api.models import EXPLAIN
+    from latigo.web.api.models import EXPLAIN, VERIFY
 
     ref = model_ref(model)
     try:
         time = parse_time(at, SystemClock().now())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--at") from error
-    if verify and chosen() is not None:
-        raise Misused("--verify predicts from this machine, so it needs the configuration, not --url")
-    explained = with_service(
-        config, lambda service: service.ask(EXPLAIN, project=ref.project, model=ref.name, at=time.isoformat())
-    )
-    verification = None
-    if verify:
+    asked = {"project": ref.project, "model": ref.name, "at": time.isoformat()}
+
+    async def work(service: "Service") -> "tuple[Explained, Verification | None]":
+        there = verify and chosen() is not None
+        return await service.ask(EXPLAIN, **asked), await service.ask(VERIFY, **asked) if there else None
+
+    explained, verification = with_service(config, work)
+    if verify and verification is None:
         from latigo.cli.explaining import verified
 
         verification = verified(settings_of(config), ref, explained)

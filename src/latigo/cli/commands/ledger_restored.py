@@ -35,7 +35,7 @@ def run(
     On a ledger that was not restored, only the work that is under way is repeated.
     """
     from latigo.actions.mark_restored import mark_restored
-    from latigo.wiring.resources import user_at_host
+    from latigo.wiring.ledger import user_at_host
 
     settings = settings_of(config)
     require_terminal("latigo ledger restored", yes=yes)

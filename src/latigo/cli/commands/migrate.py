@@ -17,7 +17,7 @@ def run(config: ConfigOption = None) -> None:
     from latigo.ledger.protocol import DOWNSTREAM
     from latigo.postgres.schema import upgrade
     from latigo.runtime.event_loop import run_async
-    from latigo.wiring.resources import ledger_server
+    from latigo.wiring.ledger import ledger_server
 
     settings = settings_of(config)
 

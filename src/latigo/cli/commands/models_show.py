@@ -1,5 +1,6 @@
 """``latigo models show``."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
@@ -41,7 +42,8 @@ def _show(details: "ModelDetails") -> None:
     show_pairs({**of_server, "tags": ", ".join(details.tags)})
     if details.ledger:
         typer.echo("\nIn the ledger")
-        show_pairs(details.ledger.model_dump(exclude={"project", "model"}))
+        known = asdict(details.ledger)
+        show_pairs({name: known[name] for name in known if name not in {"project", "model"}})
     if details.failures:
         from latigo.cli.failure_details import detail_of
 

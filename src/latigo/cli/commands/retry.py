@@ -1,9 +1,11 @@
 """``latigo retry``."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from latigo.cli.names_file import read_names_file
 from latigo.cli.options import (
     ConfigOption,
     DryRunOption,
@@ -18,6 +20,8 @@ from latigo.cli.options import (
     reason_option,
     require_terminal,
     selection,
+    time_range,
+    why,
 )
 from latigo.cli.tables import show_json, show_pairs, show_table
 from latigo.domain.outcome import UNSTORED
@@ -31,17 +35,28 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "latigo retry --project plant-a --reason unknown_sensor",
     "latigo retry --sensor GRA-TT-001 --dry-run",
+    "latigo retry 'plant-a/pump-*' plant-b --from -6h --note 'the network is back'",
     "latigo retry --all --yes",
 )
 OVER_HTTP = True
 
 
 def run(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PROJECT[/MODEL]]...", help="Projects or models; * and ? stand for any characters."),
+    ] = None,
     config: ConfigOption = None,
     project: ProjectOption = None,
     model: ModelOption = None,
     sensor: SensorOption = None,
     reason: Annotated[str | None, reason_option(RETRIED)] = None,
+    since: Annotated[str | None, typer.Option("--from", help="Only whole slots from here on, such as -6h.")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Only whole slots up to here.")] = None,
+    models_from: Annotated[
+        Path | None, typer.Option("--models-from", metavar="FILE", help="Models as well, one in a line.")
+    ] = None,
+    note: Annotated[str, typer.Option("--note", help="Why, for the record.", callback=why)] = "",
     everything: Annotated[bool, typer.Option("--all", help="All projects and models.")] = False,
     dry_run: DryRunOption = False,
     expect: ExpectOption = "",
@@ -50,18 +65,23 @@ def run(
 ) -> None:
     """Try again what is parked or waits for another attempt.
 
-    Name a project, a model, a sensor or a reason, or use --all, which asks for confirmation. With a sensor, slots that
-    lack its readings are rechecked now. The request is recorded with who and when. Exit code 2 when there is no such
-    project, model or sensor, or when the selection has another digest than the expected one.
+    Name projects or models, a sensor, a reason or a time, or use --all, which asks for confirmation. With a sensor,
+    slots that lack its readings are rechecked now. With a time, only the slots in it. The request is recorded with who,
+    when and why. Exit code 2 when there is no such project, model or sensor, or when the selection has another digest
+    than the expected one.
     """
     _check_reason(reason)
-    if project is None and model is None and sensor is None and reason is None and not everything:
-        raise typer.BadParameter("Name --project, --model, --sensor or --reason, or use --all")
+    names = [*(models or []), *(read_names_file(models_from) if models_from else [])]
+    if not (names or everything) and {project, model, sensor, reason, since, until} == {None}:
+        raise typer.BadParameter("Name models, --project, --model, --sensor, --reason or --from, or use --all")
     from latigo.cli.asking import with_service
+    from latigo.runtime.clock import SystemClock
     from latigo.web.api.failures import RETRY
 
     selected, asks = selection(project, model, sensor), everything and not yes
-    wanted = {"selector": {**selected._asdict(), "reason": reason, "everything": everything}}
+    start, end = (time and time.isoformat() for time in time_range(since, until, SystemClock().now()))
+    some = {"names": names, "since": start, "until": end, "everything": everything}
+    wanted = {"selector": {**selected._asdict(), "reason": reason, **some}, "reason": note}
 
     async def work(service: "Service") -> "RetryAnswer":
         expected = expect

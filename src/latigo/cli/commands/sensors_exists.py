@@ -23,7 +23,7 @@ def run(
     from latigo.cli.sensors import FoundSensor, find_sensor
     from latigo.runtime.clock import SystemClock
     from latigo.runtime.event_loop import run_async
-    from latigo.wiring.resources import open_sensors
+    from latigo.wiring.sources import open_sensors
 
     settings = settings_of(config)
 

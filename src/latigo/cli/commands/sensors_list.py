@@ -22,7 +22,7 @@ def run(config: ConfigOption = None, limit: LimitOption = None, as_json: JsonOpt
     from latigo.providers.parts import own_tags, sources_of
     from latigo.runtime.clock import SystemClock
     from latigo.runtime.event_loop import run_async
-    from latigo.wiring.resources import open_sensors
+    from latigo.wiring.sources import open_sensors
 
     settings = settings_of(config)
 

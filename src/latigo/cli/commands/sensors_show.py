@@ -28,7 +28,7 @@ def run(
     from latigo.cli.sensors import find_sensor
     from latigo.runtime.clock import SystemClock
     from latigo.runtime.event_loop import run_async
-    from latigo.wiring.resources import open_sensors
+    from latigo.wiring.sources import open_sensors
 
     settings, now = settings_of(config), SystemClock().now()
     try:

@@ -17,8 +17,8 @@ from latigo.runtime.units import format_duration, rough_time
 
 if TYPE_CHECKING:
     from latigo.reports.freshness import Achieved, Freshness
-    from latigo.reports.snapshot import ParkedModels
     from latigo.reports.status import Status
+    from latigo.reports.status_parts import ParkedModels
 
 EXAMPLES = ("latigo status", "latigo status --json | jq .alarms")
 OVER_HTTP = True

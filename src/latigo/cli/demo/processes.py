@@ -16,7 +16,7 @@ from latigo.runtime.units import counted
 from latigo.sandbox.eventhub import open_event_hubs
 from latigo.settings import Settings
 from latigo.settings.reference import to_toml
-from latigo.wiring.resources import open_ledger
+from latigo.wiring.ledger import open_ledger
 from latigo.wiring.role_names import RoleName
 
 EXECUTORS = 2

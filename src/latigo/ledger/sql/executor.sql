@@ -6,12 +6,15 @@ VALUES ($1, $2, $3, $4, $5, ledger_now(), ledger_now())
 ON CONFLICT (id) DO UPDATE SET seen_at = ledger_now();
 
 -- heartbeat --
--- No row: the executor was away for so long that it was deleted.
+-- No row: the executor was not seen for so long that it was deleted.
 UPDATE executor SET seen_at = ledger_now(), in_flight = $2, working_limit = $3, concurrency = $4 WHERE id = $1
 RETURNING id;
 
 -- drained --
-SELECT drained_at IS NOT NULL AS drained, drain_stops AS stops FROM executor WHERE id = $1;
+SELECT e.drained_at IS NOT NULL AS drained, e.drain_stops AS stops, o.executors
+FROM executor e, (SELECT count(*) AS executors FROM executor
+                  WHERE drained_at IS NULL AND seen_at > ledger_now() - interval '1 minute') o
+WHERE e.id = $1;
 
 -- deregister_executor --
 DELETE FROM executor WHERE id = $1;
@@ -170,7 +173,7 @@ SELECT t.id, t.model_id, t.span, t.lane, t.attempts, t.planned_at, m.revision, m
                AND e.slots && tstzrange(lower(t.span) - m.slot, upper(t.span))) AS unstored,
        EXISTS (SELECT FROM parked p WHERE p.model_id = t.model_id AND p.reason = 'unknown_sensor') AS lacks_sensors,
        EXISTS (SELECT FROM request r WHERE r.id = t.request_id AND r.sink IS NOT NULL) AS copies,
-       ledger_now() AS now
+       c.covered * tstzmultirange(t.span) AS had, ledger_now() AS now
 FROM task t
 JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch
 JOIN coverage c ON c.model_id = t.model_id

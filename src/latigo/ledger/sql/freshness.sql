@@ -1,4 +1,4 @@
--- Freshness of models, and sums over all slots: see the function `freshness_of_models`.
+-- Freshness of models, and sums over all slots: see the function `model_freshness`.
 
 -- tally --
 -- Locked: who counts holds the lease to plan, and each moment is counted once.
@@ -31,7 +31,7 @@ known AS (
            CASE WHEN f.stale THEN coalesce(m.system, p.system) END AS blocked,
            CASE WHEN f.stale THEN coalesce(f.failed, CASE WHEN NOT l.claimed AND NOT l.queued THEN l.failed END) END AS failed,
            CASE WHEN NOT f.stale THEN 'none' WHEN l.claimed THEN 'claimed' WHEN l.queued THEN 'queued' ELSE 'none' END AS task
-    FROM freshness_of_models($1) f
+    FROM model_freshness($1) f
     LEFT JOIN live l ON l.model_id = f.model_id
     LEFT JOIN unnest($2::text[], $3::text[]) AS p (project, system) ON p.project = f.project
     LEFT JOIN unnest($4::bigint[], $5::text[]) AS m (id, system) ON m.id = f.model_id

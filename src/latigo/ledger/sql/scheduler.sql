@@ -16,21 +16,36 @@ UPDATE planner SET lease_until = '-infinity' WHERE holder = $1 AND term = $2;
 -- desired - actual, model by model, as far as it can be planned now: `live` reaches from the newest due slot back over
 -- the contiguous gap, `backfill` is the newest other hole, `repair` the newest window that an overtaken claim may have
 -- written over, `manual` the newest of the smallest request; none is longer than the model's fold. $1: max_catch_up.
--- A column that is named like a lane has its windows.
--- Steps are materialised, or every expression would be evaluated anew wherever a later step uses it.
-WITH topped AS MATERIALIZED (
-    SELECT h.*, (SELECT r FROM unnest(h.recent * tstzmultirange(tstzrange(h.due - h.fold, h.due))) AS r
-                 WHERE upper(r) = h.due) AS top
-    FROM (SELECT model_id, slot, fold, due, covered_end, live_out, back_out, cut,
-                 date_bin(slot, at - $1::interval, 'epoch') + slot AS edge,
-                 recent * tstzmultirange(tstzrange(date_bin(slot, at - $1::interval, 'epoch') + slot, NULL)) AS recent
-          FROM model_holes WHERE NOT held OFFSET 0) h
+-- Columns are read by their place; the last are begin and end of each lane's window: the driver reads times at half the cost of ranges.
+-- Steps are kept apart, by MATERIALIZED or OFFSET 0, or every expression would be evaluated anew wherever a later step
+-- uses it. Stretches are unnested only where they are several, which costs more.
+WITH running AS MATERIALIZED (
+    SELECT array_agg(r.id) AS ids FROM request_running r
+    WHERE r.at_most IS NULL
+       OR (SELECT count(*) FROM task t WHERE t.request_id = r.id AND t.state <> 'waiting') < r.at_most
 ),
 below AS MATERIALIZED (
     SELECT t.*, CASE WHEN t.back_out THEN '{}'
                      WHEN t.top IS NULL THEN t.recent
                      ELSE t.recent - tstzmultirange(t.top) END AS near
-    FROM topped t
+    FROM (
+        SELECT h.*, CASE WHEN coalesce(upper(h.recent) < h.due, true) THEN NULL
+                         WHEN h.recent @> tstzrange(h.due - h.fold, h.due) THEN tstzrange(h.due - h.fold, h.due)
+                         ELSE (SELECT r FROM unnest(h.recent * tstzmultirange(tstzrange(h.due - h.fold, h.due))) AS r
+                               WHERE upper(r) = h.due) END AS top
+        FROM (
+            SELECT model_id, fold, due, covered_end, live_out, back_out, cut,
+                   date_bin(slot, at - $1::interval, 'epoch') + slot AS edge,
+                   recent * tstzmultirange(tstzrange(date_bin(slot, at - $1::interval, 'epoch') + slot, NULL)) AS recent
+            FROM model_holes
+            -- Where nothing is missing, there may be something to repair, or that is requested.
+            WHERE NOT held
+              AND (lacks OR model_id IN (SELECT r.model_id FROM repair r)
+                   OR model_id IN (SELECT o.model_id FROM request_model o
+                                   WHERE o.open AND o.request_id = ANY ((SELECT ids FROM running)::bigint[])))
+            OFFSET 0
+        ) h OFFSET 0
+    ) t
 ),
 -- Only models whose newest hole may begin before their last days are read as a whole.
 far AS MATERIALIZED (
@@ -57,11 +72,6 @@ damaged AS MATERIALIZED (
     WHERE r.due_at <= ledger_now()
     GROUP BY r.model_id
 ),
-running AS MATERIALIZED (
-    SELECT array_agg(r.id) AS ids FROM request_running r
-    WHERE r.at_most IS NULL
-       OR (SELECT count(*) FROM task t WHERE t.request_id = r.id AND t.state <> 'waiting') < r.at_most
-),
 -- What is due and live does not take. One request of each model, however many there are: this is done every few seconds.
 asked AS MATERIALIZED (
     SELECT r.model_id, q.request_id, q.slots
@@ -78,19 +88,27 @@ asked AS MATERIALIZED (
         WHERE NOT isempty(l.slots) LIMIT 1
     ) q
     WHERE NOT r.back_out AND (SELECT ids FROM running) IS NOT NULL
-),
-found AS MATERIALIZED (
-    SELECT r.model_id, r.covered_end, a.request_id, CASE WHEN NOT r.live_out THEN r.top END AS live,
-           (SELECT w FROM unnest(r.holes * tstzmultirange(tstzrange(upper(r.holes) - r.fold, upper(r.holes)))) AS w
-            ORDER BY w DESC LIMIT 1) AS backfill,
-           (SELECT w FROM unnest(d.slots * tstzmultirange(tstzrange(upper(d.slots) - r.fold, upper(d.slots)))) AS w
-            WHERE NOT r.back_out ORDER BY w DESC LIMIT 1) AS repair,
-           (SELECT w FROM unnest(a.slots * tstzmultirange(tstzrange(upper(a.slots) - r.fold, upper(a.slots)))) AS w
-            ORDER BY w DESC LIMIT 1) AS manual
-    FROM rest r LEFT JOIN damaged d ON d.model_id = r.model_id LEFT JOIN asked a ON a.model_id = r.model_id
 )
-SELECT f.model_id, m.project, m.name, m.epoch, f.covered_end, f.request_id, f.live, f.backfill, f.repair, f.manual
-FROM found f JOIN model m ON m.id = f.model_id
+SELECT f.model_id, m.project, m.name, m.epoch, f.covered_end, f.request_id,
+       lower(f.live) AS live_start, upper(f.live) AS live_end, lower(f.backfill) AS backfill_start, upper(f.backfill) AS backfill_end,
+       lower(f.repair) AS repair_start, upper(f.repair) AS repair_end, lower(f.manual) AS manual_start, upper(f.manual) AS manual_end
+FROM (
+    SELECT r.model_id, r.covered_end, r.request_id, CASE WHEN NOT r.live_out THEN r.top END AS live,
+           CASE WHEN isempty(r.newest) THEN NULL
+                WHEN r.newest @> range_merge(r.newest) THEN range_merge(r.newest)
+                ELSE (SELECT w FROM unnest(r.newest) AS w ORDER BY w DESC LIMIT 1) END AS backfill,
+           CASE WHEN d.model_id IS NOT NULL AND NOT r.back_out THEN
+               (SELECT w FROM unnest(d.slots * tstzmultirange(tstzrange(upper(d.slots) - r.fold, upper(d.slots)))) AS w
+                ORDER BY w DESC LIMIT 1) END AS repair,
+           CASE WHEN r.request_id IS NOT NULL THEN
+               (SELECT w FROM unnest(r.asked * tstzmultirange(tstzrange(upper(r.asked) - r.fold, upper(r.asked)))) AS w
+                ORDER BY w DESC LIMIT 1) END AS manual
+    FROM (SELECT r.*, r.holes * tstzmultirange(tstzrange(upper(r.holes) - r.fold, upper(r.holes))) AS newest,
+                 a.request_id, a.slots AS asked
+          FROM rest r LEFT JOIN asked a ON a.model_id = r.model_id OFFSET 0) r
+    LEFT JOIN damaged d ON d.model_id = r.model_id
+    OFFSET 0
+) f JOIN model m ON m.id = f.model_id
 WHERE f.live IS NOT NULL OR f.backfill IS NOT NULL OR f.repair IS NOT NULL OR f.manual IS NOT NULL;
 
 -- continued --
@@ -222,12 +240,22 @@ SELECT m.id, m.epoch, m.project,
 FROM model m LEFT JOIN unnest($1::bigint[], $2::integer[]) AS known (id, epoch) ON known.id = m.id AND known.epoch = m.epoch
 WHERE m.state = 'active' AND m.spec IS NOT NULL AND known.id IS NULL;
 
+-- rest_paused --
+-- A pause withdraws unclaimed tasks. A task that was claimed then is planned again when its executor dies or stops: it waits
+-- until the pause ends and keeps its starts and attempts. If it stayed planned, it would take the place of other tasks, or be
+-- the probe that other groups wait for.
+UPDATE task t SET state = 'waiting', not_before = ledger_now(), probe = false, detail = 'paused before it was done'
+FROM model m
+WHERE m.id = t.model_id AND t.state = 'planned'
+  AND (m.paused OR ((t.lane IN ('backfill', 'repair') OR t.request_id IS NOT NULL)
+                    AND EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused')));
+
 -- unpublished --
 -- Planned and not marked as published: new tasks, and those whose publishing is not known to have succeeded.
 SELECT t.id, t.epoch, t.span, t.lane, t.probe, t.trace, m.project, m.name, m.revision, m.slot, m.anomaly, m.spec,
        l.id AS ledger, l.incarnation, (SELECT r.sink FROM request r WHERE r.id = t.request_id) AS copy_to
 FROM task t JOIN model m ON m.id = t.model_id AND m.epoch = t.epoch CROSS JOIN ledger_identity l
-WHERE t.state = 'planned' AND NOT m.paused
+WHERE t.state = 'planned'
 ORDER BY (t.lane = 'live') DESC, t.id
 LIMIT $1;
 
@@ -258,14 +286,16 @@ SELECT id FROM gone;
 
 -- lost_tasks --
 -- Claims whose lease has run out (no other task has one); tasks in a queue that is not the one in use ($1), such as that
--- of a process that has ended; those without a message in the ledger's own queue; unclaimed tasks whose partition has been drained since they were published; and tasks in an
--- envelope that an executor could not read, which are published again in one that all can. Locked tasks are skipped: they
--- are not lost, and waiting for them could deadlock with a settlement.
+-- of a process that has ended; those that the process's own queue does not hold ($2), since a server that took over
+-- lacks the claim; those without a message in the ledger's own queue; unclaimed tasks whose partition has been drained
+-- since they were published; and tasks in an envelope that an executor could not read, which are published again in one
+-- that all can. Locked tasks are skipped: they are not lost, and waiting for them could deadlock with a settlement.
 UPDATE task t SET state = 'planned', claimed_by = NULL, lease_until = NULL, channel = ''
 FROM (
     SELECT o.id FROM task o
     WHERE o.lease_until <= ledger_now()
        OR (o.state = 'published' AND split_part(o.channel, '#', 1) <> $1)
+       OR (o.state = 'published' AND o.id <> ALL ($2::bigint[]))
        OR (o.state = 'published' AND o.channel = 'postgres'
            AND NOT EXISTS (SELECT FROM queued_task q WHERE q.task_id = o.id))
        OR (o.state = 'published' AND EXISTS (

@@ -13,8 +13,9 @@ SELECT term FROM planner WHERE holder = $1 AND term = $2 AND lease_until > ledge
 SELECT id, incarnation FROM ledger_identity;
 
 -- circuits --
-SELECT downstream, reason, alarm, opened_at, pause, probe_at, probe_at <= ledger_now() AS probe_due FROM circuit
-ORDER BY downstream;
+SELECT downstream, reason, alarm, opened_at, pause, probe_at, probe_at <= ledger_now() AS probe_due,
+       probe_at <= ledger_now() - interval '1 hour' AS is_abandoned
+FROM circuit ORDER BY downstream;
 
 -- limits --
 -- Limits that were changed at run time.

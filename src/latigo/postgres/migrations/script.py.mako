@@ -7,5 +7,5 @@ down_revision = ${repr(down_revision)}
 
 
 def upgrade() -> None:
-    """Run the statements of the file beside this folder."""
+    """Run the statements of the file next to this folder."""
     run_file("${up_revision}_name.sql")

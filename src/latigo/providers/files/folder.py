@@ -26,7 +26,6 @@ from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
-import structlog
 
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import ConfigurationError, PartlyDown, Reason, Rejected, Unavailable, describe_tags
@@ -51,9 +50,10 @@ from latigo.providers.files.reading import (
 from latigo.providers.files.text import Texts
 from latigo.providers.protocols import SensorSample, SourceSample
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 from latigo.settings import FileSensors as FileSensorsSettings
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 _T = TypeVar("_T")
 
 _MAX_NAMED = 3  #: files, in one message

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 import pyarrow as pa
-import structlog
 
 from latigo.domain.errors import Failed, TimedOut, Unavailable
 from latigo.domain.series import Point, Readings
@@ -23,9 +22,10 @@ from latigo.providers.files.folder import Folder
 from latigo.providers.files.reading import FileChanged, InvalidFile, Stopped
 from latigo.providers.protocols import SourceSample
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 from latigo.settings import FileSensors as FileSensorsSettings
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 _T = TypeVar("_T")
 
 _REFRESH = timedelta(seconds=1)

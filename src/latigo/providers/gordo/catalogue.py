@@ -10,19 +10,18 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
-import structlog
-
 from latigo.domain.errors import Failed, LatigoError, NotThere, Reason, Rejected, RevisionGone, TooLarge, Unavailable
-from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.model import ModelRef, ModelSpec, ModelStatus
 from latigo.providers.gordo.client import GordoClient, downstream_of
 from latigo.providers.gordo.metadata import model_spec
 from latigo.providers.gordo.responses import Response, accepted, document, foreign
-from latigo.providers.protocols import ModelStatus, ProjectModels
+from latigo.providers.protocols import ProjectModels
 from latigo.runtime.documents import DocumentTooLarge
+from latigo.runtime.log import get_logger
 from latigo.runtime.off_loop import LARGE_DOCUMENT, in_order, off_loop
 from latigo.runtime.redaction import redact_within, shown
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 #: Lists and metadata at a time, over all projects: Gordo answers them with the threads that predict.
 _CONCURRENT_READS = 8

@@ -77,15 +77,13 @@ def _changed(message: str) -> Rejected:
 
 def _odd_columns(spec: ModelSpec, columns: tuple[Column, ...], *, anomaly: bool) -> str:
     targets = spec.dataset.target_tag_list
-    outputs = [column.tag for column in columns if column.group == _OUTPUT]
-    numbered = [str(i) for i in range(len(outputs))]  # how Gordo names outputs that are not as many as the targets
-    known = {"", *targets, *(numbered if not anomaly else ())}
-    if len(set(columns)) != len(columns):
+    outputs = [tag for group, tag in columns if group == _OUTPUT]
+    numbered = [] if anomaly else [str(i) for i in range(len(outputs))]  # where they are not as many as the targets
+    distinct, known = set(columns), {"", *targets, *numbered}
+    if len(distinct) != len(columns):
         return "some twice"
     if set(outputs) != set(targets) and (anomaly or outputs != numbered or len(outputs) in {0, len(targets)}):
         return f"{_OUTPUT} of {describe_tags(outputs)}"
-    if anomaly and _TOTAL not in columns:
+    if anomaly and _TOTAL not in distinct:
         return f"no {_TOTAL.group}"
-    if strange := [f"{column.group}|{column.tag}" for column in columns if column.tag not in known]:
-        return describe_tags(strange)
-    return ""
+    return describe_tags([f"{group}|{tag}" for group, tag in columns if tag not in known])

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
-import structlog
 from yarl import URL
 
 from latigo.domain.circuits import System, circuit_name
@@ -30,9 +30,10 @@ from latigo.runtime.http import (
     time_limit,
     transport_errors,
 )
+from latigo.runtime.log import get_logger
 from latigo.settings import GordoModels
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 UNAUTHORIZED = 401
 
@@ -231,6 +232,12 @@ async def following(servers: Servers) -> AsyncIterator[None]:
             await task
 
 
+@lru_cache(maxsize=1024)
+def _quoted(part: str) -> str:
+    """Return a part of an address, quoted; all but the model is the same in most of them."""
+    return quote(part, safe="")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
     method: str
@@ -251,8 +258,8 @@ class _Request:
 
     def url(self, base: str) -> URL:
         # Quoted here and not changed by yarl: a name may hold a slash, and a path that is tidied up is another path.
-        route = "/".join(quote(part, safe="") for part in (self.project, *self.path))
-        query = "&".join(f"{key}={quote(value, safe='')}" for key, value in self.query.items())
+        route = "/".join(map(_quoted, (self.project, *self.path)))
+        query = "&".join(f"{key}={_quoted(value)}" for key, value in self.query.items())
         return URL(f"{base}/gordo/v0/{route}{'?' if query else ''}{query}", encoded=True)
 
 

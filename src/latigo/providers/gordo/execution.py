@@ -7,10 +7,8 @@ from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-import structlog
-
 from latigo.domain.errors import Failed, LatigoError
-from latigo.domain.model import ModelRef, ModelSpec
+from latigo.domain.model import ModelRef, ModelSpec, ModelStatus
 from latigo.domain.series import Frame, Predictions
 from latigo.domain.windows import Window
 from latigo.providers.gordo.catalogue import GordoCatalogue
@@ -18,11 +16,12 @@ from latigo.providers.gordo.checks import check_predictions, check_request, chec
 from latigo.providers.gordo.client import GordoClient, downstream_of
 from latigo.providers.gordo.frames import RequestBody, UnreadableResponse, read_predictions, request_body
 from latigo.providers.gordo.responses import Response, accepted, foreign, not_an_anomaly_model, refusal
-from latigo.providers.protocols import Execution, ModelRoster, ModelStatus
+from latigo.providers.protocols import Execution, ModelRoster
 from latigo.providers.registration import RosterRegistration
+from latigo.runtime.log import get_logger
 from latigo.runtime.off_loop import off_loop
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 ANOMALY = ("anomaly", "prediction")
 PLAIN = ("prediction",)
@@ -67,6 +66,10 @@ class GordoExecution(RosterRegistration):
     def all_servers(self) -> Collection[str]:
         """Return the names of the servers' circuits; empty where there is a single one."""
         return self._client.servers.names
+
+    def server_faults(self) -> int:
+        """Return how many unexpected errors there were while the servers were followed."""
+        return self._client.servers.faults
 
     async def execute_model(
         self,

@@ -26,7 +26,7 @@ class Response:
     status: int
     content_type: str
     revision: str | None  #: Gordo puts it into every response; None: the response is not from Gordo
-    body: bytes | bytearray
+    body: bytearray
     retry_after: timedelta | None = None
 
     @property

@@ -9,16 +9,15 @@ from datetime import timedelta
 from functools import partial
 from urllib.parse import urlsplit
 
-import structlog
-
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import LatigoError
 from latigo.domain.model import ModelRef
 from latigo.providers.gordo.affinity import assign, ranked
+from latigo.runtime.log import get_logger
 from latigo.runtime.off_loop import off_loop
 from latigo.settings import GordoModels
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 #: Pause between two look-ups of the addresses, and between two reads of the models.
 LOOK_UP, READ_MODELS = timedelta(seconds=10), timedelta(minutes=1)
@@ -64,6 +63,7 @@ class Servers:
         if not self._by_dns and len(self._urls) > 1:
             self._servers = {server.downstream: server for server in map(_listed, self._urls)}
         self._changed = asyncio.Event()
+        self.faults = 0  #: unexpected errors while addresses and models were followed
 
     @property
     def are_several(self) -> bool:
@@ -98,22 +98,39 @@ class Servers:
         return self.names
 
     async def follow(self) -> None:
-        """Follow addresses and models until cancelled."""
+        """Follow addresses and models until cancelled; an unexpected error is logged and counted, and ends nothing."""
         async with asyncio.TaskGroup() as group:
             if self._by_dns:
-                group.create_task(self._follow_addresses())
+                group.create_task(self._repeat(self.look_up, LOOK_UP))
             if self._read_models is not None:
-                group.create_task(self._follow_models(self._read_models))
+                group.create_task(self._repeat(partial(self._read, self._read_models), READ_MODELS))
             while True:
                 await self._changed.wait()
                 self._changed.clear()
-                work = partial(assign, self._models, list(self._servers))
-                self._assigned = await off_loop(len(self._models) * len(self._servers), _MUCH_WORK, work)
+                if not await self._attempt(self._assign):
+                    group.create_task(self._assign_later())
 
-    async def _follow_addresses(self) -> None:
+    async def _repeat(self, work: Callable[[], Awaitable[None]], pause: timedelta) -> None:
         while True:
-            await self.look_up()
-            await asyncio.sleep(LOOK_UP.total_seconds())
+            await self._attempt(work)
+            await asyncio.sleep(pause.total_seconds())
+
+    async def _attempt(self, work: Callable[[], Awaitable[None]]) -> bool:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - calls would go on to servers that are gone
+            self.faults += 1
+            _log.exception("servers.not_followed")
+            return False
+        return True
+
+    async def _assign(self) -> None:
+        work = partial(assign, self._models, list(self._servers))
+        self._assigned = await off_loop(len(self._models) * len(self._servers), _MUCH_WORK, work)
+
+    async def _assign_later(self) -> None:
+        await asyncio.sleep(LOOK_UP.total_seconds())
+        self._changed.set()
 
     async def look_up(self) -> None:
         """Look up the addresses once; the known ones stay while there is no answer."""
@@ -131,17 +148,15 @@ class Servers:
             self._servers = servers
             self._changed.set()
 
-    async def _follow_models(self, read: ReadModels) -> None:
-        while True:
-            try:
-                models = [str(model) for model in await read()]
-            except LatigoError as error:
-                _log.warning("models.not_read", error=str(error))
-            else:
-                if models != self._models:
-                    self._models = models
-                    self._changed.set()
-            await asyncio.sleep(READ_MODELS.total_seconds())
+    async def _read(self, read: ReadModels) -> None:
+        try:
+            models = [str(model) for model in await read()]
+        except LatigoError as error:
+            _log.warning("models.not_read", error=str(error))
+            return
+        if models != self._models:
+            self._models = models
+            self._changed.set()
 
 
 def _listed(url: str) -> Server:

@@ -13,15 +13,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress, islice
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from latigo.domain.errors import Reason, Rejected
 from latigo.domain.model import ModelRef
-from latigo.domain.series import Column, Predictions, Times
+from latigo.domain.series import Column, Predictions, Times, Values
 from latigo.providers.influx.query import can_be_queried
 
 FIELD = "sensor_value"
@@ -54,17 +54,7 @@ def encode(predictions: Predictions) -> Encoded:
     prefixes = _prefixes(predictions.model, predictions.columns)
     finite = np.isfinite(predictions.values)
     precision, ends = _ends(predictions.times)
-    columns = zip(prefixes, predictions.values.T.tolist(), strict=True)
-    if finite.all():
-        lines = (line for prefix, values in columns for line in _lines(prefix, values, ends))
-    else:
-        written = zip(columns, finite.T.tolist(), strict=True)
-        lines = (
-            line
-            for (prefix, values), keep in written
-            for line in _lines(prefix, list(compress(values, keep)), list(compress(ends, keep)))
-        )
-    return Encoded(precision, finite.sum(axis=1), _bodies(lines))
+    return Encoded(precision, finite.sum(axis=1), _bodies(_lines(prefixes, predictions.values, ends)))
 
 
 def halves(body: bytes) -> tuple[bytes, bytes] | None:
@@ -137,10 +127,29 @@ def _ends(times: Times) -> tuple[Precision, list[str]]:
     return "s", [f" {time}" for time in (times // _SECOND).tolist()]
 
 
-def _lines(prefix: str, values: Sequence[float], ends: Sequence[str]) -> list[str]:
-    return [f"{prefix}{value!r}{end}" for value, end in zip(values, ends, strict=True)]
+def _lines(prefixes: Sequence[str], values: Values, ends: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the lines of finite values, column by column: of as many columns at once as make up a body."""
+    rows, together = len(ends), max(MOST_LINES // max(len(ends), 1), 1)
+    for first in range(0, len(prefixes), together):
+        for top in range(0, rows, MOST_LINES):
+            some = ends[top : top + MOST_LINES]
+            block = np.ascontiguousarray(values[top : top + MOST_LINES, first : first + together].T)
+            # Shortest texts that are read as the same number, as of `repr`, and "null" for what is not finite.
+            texts = orjson.dumps(block.ravel(), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode().split(",")
+            yield [
+                f"{prefix}{text}{end}"
+                for column, prefix in enumerate(prefixes[first : first + together])
+                for text, end in zip(texts[column * len(some) : (column + 1) * len(some)], some, strict=True)
+                if text != "null"
+            ]
 
 
-def _bodies(lines: Iterator[str]) -> Iterator[bytes]:
-    while some := list(islice(lines, MOST_LINES)):
-        yield "\n".join(some).encode()
+def _bodies(blocks: Iterator[list[str]]) -> Iterator[bytes]:
+    waiting: list[str] = []
+    for lines in blocks:
+        waiting += lines
+        while len(waiting) >= MOST_LINES:
+            yield "\n".join(waiting[:MOST_LINES]).encode()
+            del waiting[:MOST_LINES]
+    if waiting:
+        yield "\n".join(waiting).encode()

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import numpy.typing as npt
-import structlog
 
 from latigo.domain.errors import TooLarge, Unavailable
 from latigo.domain.fence import Fence
@@ -14,14 +13,16 @@ from latigo.domain.series import Column, Predictions, Series, Times, Written
 from latigo.domain.windows import Window, to_ns
 from latigo.providers.influx.batch import Batch
 from latigo.providers.influx.client import InfluxClient, open_client
+from latigo.providers.influx.joining import JoinedWrites
 from latigo.providers.influx.line_protocol import FIELD, TAGS, Precision, column_of, encode, halves
 from latigo.providers.influx.query import Statement, between, can_be_queried, identifier, literal
 from latigo.providers.influx.readings import NotNumbersError, series_of
 from latigo.providers.influx.responses import Result, UnreadableError
+from latigo.runtime.log import get_logger
 from latigo.runtime.off_loop import off_loop
 from latigo.settings import InfluxSink
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 _LARGEST_RESPONSE = 16 << 20
 _MANY_POINTS = 10_000  #: of which joining takes several milliseconds
@@ -45,6 +46,7 @@ class InfluxPredictions:
 
     def __init__(self, client: InfluxClient) -> None:
         self._client = client
+        self._joined = JoinedWrites(self._write)
 
     @property
     def downstream(self) -> str:
@@ -52,10 +54,10 @@ class InfluxPredictions:
 
     async def put_predictions(self, predictions: Predictions, fence: Fence) -> Written:  # noqa: ARG002 - not kept
         model = predictions.model
-        encoded = encode(predictions)
+        encoded = await off_loop(predictions.values.size, _MANY_POINTS, lambda: encode(predictions))
         dropped = 0
         for body in encoded.bodies:
-            dropped += await self._write(body, encoded.precision, self._database_of(model.project))
+            dropped += await self._joined.write(body, encoded.precision, self._database_of(model.project))
         if dropped:
             _log.warning("points.dropped", downstream=self.downstream, model=str(model), count=dropped)
         return _rows_kept(predictions.times, encoded.points_by_row, dropped)

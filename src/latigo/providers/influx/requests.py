@@ -4,17 +4,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-import structlog
-
 from latigo.domain.errors import Unavailable
 from latigo.providers.influx.batch import Batch, BatchResult
 from latigo.providers.influx.chunks import Pace
 from latigo.providers.influx.client import InfluxClient
 from latigo.providers.influx.query import Layout, Statement, can_be_queried
 from latigo.providers.influx.responses import Result, UnreadableError, column_of
+from latigo.runtime.log import get_logger
 from latigo.runtime.off_loop import off_loop
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 #: Readings in one request, about 2 MB: decoding more at once would hold up the event loop.
 _READINGS: Final[Mapping[str, int]] = {"msgpack": 100_000, "json": 25_000}

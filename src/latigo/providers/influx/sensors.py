@@ -30,6 +30,7 @@ from latigo.runtime.redaction import shown
 
 _UNFORESEEN: Final = 4  #: times as many are accepted when they are denser than estimated
 _POINT_BYTES: Final = 16  #: a time and a value in a `Series`
+_LARGE: Final = 4 << 20  #: bytes of readings of which joining takes several milliseconds
 _MANY_ROWS: Final = 5_000  #: of which judging those that are no pairs of floats takes several milliseconds
 _HOUR: Final = 3_600_000_000_000  #: ns, in which bad readings are counted
 _LONGEST_CELL: Final = 80
@@ -113,7 +114,7 @@ class InfluxSensors:
         async with self._client.time_limit(f"reading {window}"):
             collected = await self._read(tuple(filter(self._requests.can_be_queried, names)), window, max_bytes)
             self._judge(collected.bad)
-            readings = collected.series()
+            readings = await off_loop(collected.held, _LARGE, collected.series)
             if silent := [name for name in names if name not in readings or not len(readings[name])]:
                 await self._schema.check_existence(silent)
             return readings
@@ -320,7 +321,7 @@ class _Collected:
     def __init__(self, names: Sequence[str], window: Window, max_bytes: int) -> None:
         self._window = window
         self._max_bytes = max_bytes
-        self._held = 0
+        self.held = 0  #: bytes
         self._parts: dict[str, list[Series]] = {name: [] for name in names}
         self.bad: _Bad = {}
         self.kinds: set[str] = set()  #: of values
@@ -328,12 +329,12 @@ class _Collected:
     @property
     def room(self) -> int:
         """Number of readings that there is room for, and one more, which will be too many."""
-        return (self._max_bytes - self._held) // _POINT_BYTES + 1
+        return (self._max_bytes - self.held) // _POINT_BYTES + 1
 
     def add(self, name: str, read: ReadReadings) -> None:
         """Keep the next readings of a sensor."""
-        self._held += read.series.nbytes + sum(ones.times.nbytes for ones in read.bad.values())
-        if self._held > self._max_bytes:
+        self.held += read.series.nbytes + sum(ones.times.nbytes for ones in read.bad.values())
+        if self.held > self._max_bytes:
             raise self.too_large()
         self.kinds |= read.kinds
         self._parts[name].append(read.series)

@@ -7,7 +7,7 @@ import numpy as np
 
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Reason, Rejected, TooLarge, describe_tags
-from latigo.domain.series import Point, Readings, Series
+from latigo.domain.series import Point, Readings, Series, Times
 from latigo.domain.windows import Window, to_ns
 
 
@@ -36,7 +36,8 @@ class MemorySensors:
         """Return slices of the series, not copies."""
         if unknown := [tag for tag in tags if tag not in self.readings]:
             raise Rejected(f"no sensor is named {describe_tags(unknown)}", reason=Reason.UNKNOWN_SENSOR, tags=unknown)
-        readings = {tag: _between(self.readings[tag], to_ns(window.start), to_ns(window.end)) for tag in tags}
+        bounds = _bounds(window.start, window.end)
+        readings = {tag: _between(self.readings[tag], bounds) for tag in tags}
         if (size := sum(series.nbytes for series in readings.values())) > max_bytes:
             raise TooLarge(f"the readings of {window} take {size} bytes, more than {max_bytes}")
         return readings
@@ -45,13 +46,18 @@ class MemorySensors:
         self, tags: Sequence[str], time: datetime, not_older_than: datetime
     ) -> Mapping[str, Point]:
         readings: dict[str, Point] = {}
+        bounds = _bounds(not_older_than, time)
         for tag in tags:
-            series = _between(self.readings.get(tag, Series.empty()), to_ns(not_older_than), to_ns(time))
+            series = _between(self.readings.get(tag, Series.empty()), bounds)
             if (finite := np.flatnonzero(np.isfinite(series.values))).size:
                 readings[tag] = Point(int(series.times[finite[-1]]), float(series.values[finite[-1]]))
         return readings
 
 
-def _between(series: Series, start: int, end: int) -> Series:
-    low, high = np.searchsorted(series.times, (start, end))
+def _bounds(start: datetime, end: datetime) -> Times:
+    return np.array((to_ns(start), to_ns(end)), np.int64)
+
+
+def _between(series: Series, bounds: Times) -> Series:
+    low, high = series.times.searchsorted(bounds)
     return Series(series.times[low:high], series.values[low:high])

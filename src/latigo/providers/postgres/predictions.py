@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import asyncpg
 import numpy as np
-import structlog
 
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Failed, Reason, Rejected
@@ -23,12 +22,18 @@ from latigo.postgres.database import changed_session, lend
 from latigo.postgres.errors import translated_errors
 from latigo.postgres.statements import load_statements
 from latigo.providers.postgres.errors import TRANSLATIONS
+from latigo.runtime.log import get_logger
+from latigo.runtime.off_loop import off_loop
 from latigo.settings import PostgresSink
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 SQL = load_statements("latigo.providers.postgres", "queries.sql")
 _DAY_NS = span_ns(DAY)
 _MAX_KNOWN = 50_000  #: models and revisions whose column ids are cached, about 300 bytes each
+#: Values of a statement; the driver encodes them, and checks each, without a pause.
+_VALUES_AT_ONCE = 20_000
+_MANY_VALUES = 500_000  #: of which looking for finite ones takes several milliseconds
+_MANY_ROWS = 500  #: of which making arrays takes several milliseconds
 _LOCK_WAIT = "5s"  #: how long dropping an old day waits for its readers
 
 
@@ -66,14 +71,27 @@ class PostgresPredictions:
         return "can be read"
 
     async def put_predictions(self, predictions: Predictions, fence: Fence) -> Written:
-        times, values = _rows_to_write(predictions)
+        times, values = await off_loop(predictions.values.size, _MANY_VALUES, lambda: _rows_to_write(predictions))
         if not len(times):
             return Written.nothing()
+        together = max(_VALUES_AT_ONCE // values.shape[1], 1)
         async with self._connection(f"writing {predictions.model}") as connection:
-            for _ in range(3):
-                written = await self._write(connection, predictions, times, values, fence)
-                if written is not None:
-                    return written
+            parts = [
+                await self._write_part(
+                    connection, predictions, times[top : top + together], values[top : top + together], fence
+                )
+                for top in range(0, len(times), together)
+            ]
+        return Written(np.concatenate([part.times for part in parts]), newer=sum(part.newer for part in parts))
+
+    async def _write_part(
+        self, connection: Any, predictions: Predictions, times: Times, values: Values, fence: Fence
+    ) -> Written:
+        """Write some rows in one statement."""
+        for _ in range(3):
+            written = await self._write(connection, predictions, times, values, fence)
+            if written is not None:
+                return written
         raise Failed(f"writing {predictions.model}: its columns or days are dropped as fast as they are created")
 
     async def get_predictions(self, model: ModelRef, window: Window) -> Sequence[Predictions]:
@@ -84,7 +102,7 @@ class PostgresPredictions:
         ):
             rows = await connection.fetch(SQL.read_rows, model.project, model.name, start, end)
             names = await connection.fetch(SQL.read_columns, list({row["columns_id"] for row in rows}))
-        return _by_revision(model, rows, names)
+        return await off_loop(len(rows), _MANY_ROWS, lambda: _by_revision(model, rows, names))
 
     async def drop_older_than(self, time: datetime) -> int:
         """Drop the days that end at or before ``time``; return their number. Only one process drops at a time.
@@ -122,7 +140,7 @@ class PostgresPredictions:
         self, connection: Any, predictions: Predictions, times: Times, values: Values, fence: Fence
     ) -> Written | None:
         """Write the rows; return those that are stored, or None if the cache turned out to be outdated."""
-        days = {int(day) for day in np.unique(times // _DAY_NS)}
+        days = set((times // _DAY_NS).tolist())
         if missing := days - self._days:
             await connection.execute(SQL.ensure_days, sorted(missing))
             self._days |= missing

@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-import structlog
-
 from latigo.domain.errors import LatigoError
 from latigo.providers.postgres.predictions import PostgresPredictions
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
+from latigo.runtime.log import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 INTERVAL = timedelta(hours=1)
 

@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-import structlog
-
 from latigo.domain.errors import LatigoError
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 
 SQL = load_statements("latigo.providers.timeseries", "cache.sql")
 
@@ -19,7 +18,7 @@ SQL = load_statements("latigo.providers.timeseries", "cache.sql")
 KEPT = timedelta(days=1)
 _MOST_IN_MEMORY = 500_000
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class CachedSeries(NamedTuple):

@@ -22,7 +22,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import aiohttp
 import orjson
-import structlog
 
 from latigo.domain.errors import Failed, LatigoError, TooLarge, Unavailable
 from latigo.providers.login import Login, open_login
@@ -38,12 +37,13 @@ from latigo.runtime.http import (
     time_limit,
     transport_errors,
 )
+from latigo.runtime.log import get_logger
 from latigo.runtime.off_loop import LARGE_DOCUMENT, off_loop
 from latigo.runtime.redaction import excerpt
 from latigo.runtime.retry import backoff
 from latigo.settings.sections.timeseries import TimeseriesServer
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_LARGE, TOO_MANY = 401, 403, 404, 413, 429
 _PASSING = frozenset({408, 425, 500, 502, 503, 504})

@@ -1,7 +1,8 @@
 """Predictions in the Omnia Timeseries API: one series for each column."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Reason, Rejected, Unavailable
 from latigo.domain.fence import Fence
 from latigo.domain.model import ModelRef
-from latigo.domain.series import Column, Predictions, Series, Values, Written
+from latigo.domain.series import Column, Predictions, Series, Times, Values, Written
 from latigo.domain.windows import Window, to_ns
 from latigo.postgres.database import Database
 from latigo.providers.protocols import NamedSeries
@@ -23,7 +24,11 @@ from latigo.providers.timeseries.reading import Item, Refused, SharedReads
 from latigo.providers.timeseries.writing import SharedWrites, WrittenPoints
 from latigo.runtime.clock import Clock
 from latigo.runtime.in_progress import InProgress
+from latigo.runtime.off_loop import off_loop
 from latigo.settings import TimeseriesSink
+
+_MANY_VALUES = 10_000  #: of which writing the texts takes several milliseconds
+_POINTS_AT_ONCE = 50_000  #: each has a text of its own, and releasing them takes several milliseconds
 
 
 class TimeseriesPredictions:
@@ -71,13 +76,14 @@ class TimeseriesPredictions:
             facility,
             with_project=self._with_project,
         )
-        wanted = [NewSeries(*each) for each in named]
-        times = write_times(predictions.times)
-        points = {
-            each.name: column
-            for each, column in zip(named, _written(times, predictions.values.T[used], finite.T[used]), strict=True)
-        }
-        await self._write(wanted, facility, points)
+        together = max(_POINTS_AT_ONCE // len(predictions), 1)
+        for top in range(0, len(used), together):
+            some, places = named[top : top + together], used[top : top + together]
+            values, usable = predictions.values.T[places], finite.T[places]
+            write = partial(_written, predictions.times, values, usable)
+            columns = await off_loop(values.size, _MANY_VALUES, write)
+            points = {each.name: column for each, column in zip(some, columns, strict=True)}
+            await self._write([NewSeries(*each) for each in some], facility, points)
         return Written(predictions.finite_times)
 
     async def _write(self, wanted: Sequence[NewSeries], facility: str, points: Mapping[str, WrittenPoints]) -> None:
@@ -141,18 +147,18 @@ class TimeseriesPredictions:
         return await self._catalogue.facility_of(tag or "")
 
 
-def _written(times: Sequence[bytes], values: Values, finite: npt.NDArray[np.bool_]) -> Iterator[WrittenPoints]:
-    """Yield the finite points of each column; ``values`` has shape (columns, times)."""
-    rows = len(times)
-    texts = write_values(values)
-    counts = np.count_nonzero(finite, axis=1)
-    for number in range(len(values)):
+def _written(stamps: Times, values: Values, finite: npt.NDArray[np.bool_]) -> Sequence[WrittenPoints]:
+    """Return the finite points of each column; ``values`` has shape (columns, times)."""
+    times, texts, rows = write_times(stamps), write_values(values), len(stamps)
+    written = []
+    for number, count in enumerate(np.count_nonzero(finite, axis=1).tolist()):
         own = texts[number * rows : (number + 1) * rows]
-        if counts[number] == rows:
-            yield WrittenPoints(times, own)
+        if count == rows:
+            written.append(WrittenPoints(times, own))
         else:
             usable = np.flatnonzero(finite[number]).tolist()
-            yield WrittenPoints([times[row] for row in usable], [own[row] for row in usable])
+            written.append(WrittenPoints([times[row] for row in usable], [own[row] for row in usable]))
+    return written
 
 
 def _joined(model: ModelRef, columns: Mapping[Column, Series]) -> Predictions:

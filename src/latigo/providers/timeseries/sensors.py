@@ -5,8 +5,6 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
-import structlog
-
 from latigo.domain.bad_readings import Fault
 from latigo.domain.circuits import System, circuit_name
 from latigo.domain.errors import Reason, Rejected, TooLarge, Unavailable, describe_tags
@@ -23,9 +21,10 @@ from latigo.providers.timeseries.reading import MOST_ITEMS, Item, SharedReads
 from latigo.providers.timeseries.sharing import Savings
 from latigo.runtime.clock import Clock
 from latigo.runtime.in_progress import InProgress
+from latigo.runtime.log import get_logger
 from latigo.settings import TimeseriesSensors as TimeseriesSettings
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 _DAY: Final = timedelta(days=1)
 _SAMPLE_BYTES: Final = 8_000_000

@@ -10,9 +10,11 @@ from latigo.providers.timeseries.client import TOO_LARGE, ApiRefused, Timeseries
 from latigo.providers.timeseries.points import GOOD
 from latigo.providers.timeseries.sharing import Bounds, Sharing
 from latigo.runtime.in_progress import InProgress
+from latigo.runtime.off_loop import off_loop
 
 MOST_SERIES = 100  #: in one request
 _MOST_POINTS = 10_000  #: in one request
+_MANY_POINTS = 2_000  #: of which writing a request takes a millisecond, and several requests begin at once
 
 
 class WrittenPoints(NamedTuple):
@@ -74,8 +76,10 @@ class SharedWrites:
 
     async def _post(self, parts: Sequence[Part]) -> Mapping[Part, None]:
         """Send one request; more where the API finds a single part too large."""
+        points = sum(len(part.values) for part in parts)
+        content = await off_loop(points, _MANY_POINTS, lambda: written(parts))
         try:
-            await self._client.post_json("/data", written(parts))
+            await self._client.post_json("/data", content)
         except ApiRefused as error:
             count = len(parts[0].values)
             if len(parts) > 1 or count == 1 or not _is_too_large(error):

@@ -17,10 +17,11 @@ import structlog
 import uvloop
 
 from latigo.runtime.lifecycle import stop_on_signals
+from latigo.runtime.log import get_logger
 from latigo.sandbox.eventhub.hub import KEEP
 from latigo.sandbox.eventhub.server import DEVELOPMENT_KEY, open_event_hubs
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 
 def _arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

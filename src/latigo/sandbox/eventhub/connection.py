@@ -9,8 +9,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Literal
 
-import structlog
-
+from latigo.runtime.log import get_logger
 from latigo.sandbox.eventhub.access import Grants
 from latigo.sandbox.eventhub.behaviour import Traced
 from latigo.sandbox.eventhub.frames import (
@@ -47,7 +46,7 @@ _ANONYMOUS = Symbol("ANONYMOUS")
 _RESET = struct.pack("ii", 1, 0)
 
 _numbers = count(1)
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 
 class Connection(asyncio.Protocol):

@@ -11,9 +11,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-import structlog
-
 from latigo.runtime.clock import Clock, SystemClock
+from latigo.runtime.log import get_logger
 from latigo.sandbox.eventhub.access import Keys
 from latigo.sandbox.eventhub.connection import Connection
 from latigo.sandbox.eventhub.controls import Controls
@@ -26,7 +25,7 @@ KEY_NAME = "RootManageSharedAccessKey"
 #: Not a secret: it opens nothing but emulators.
 DEVELOPMENT_KEY = base64.b64encode(b"latigo's emulator, for development only").decode()
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 
 class EventHubsEmulator:

@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
-import structlog
 from aiohttp import web
 
 from latigo.domain.windows import from_ns
 from latigo.providers.simulated import Plant
 from latigo.runtime.clock import Clock, SystemClock
+from latigo.runtime.log import get_logger
 from latigo.sandbox.gordo.body import Body, Refused, encode_json, message, page
 from latigo.sandbox.gordo.control_http import respond_to_control
 from latigo.sandbox.gordo.controls import Answer, Call, CallKind, Close, Controls, Delay, Executed, Hang
@@ -37,7 +37,7 @@ KEEP_ALIVE_S = 2.0
 
 _MOST_BODY_BYTES = 256 * 1024 * 1024
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 
 class _PredictionRequest(NamedTuple):

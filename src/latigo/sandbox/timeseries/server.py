@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
-import structlog
 from aiohttp import web
 
 from latigo.runtime.clock import Clock, SystemClock
+from latigo.runtime.log import get_logger
 from latigo.sandbox.timeseries.controls import Controls, Fault, FaultKind, Recorded
 from latigo.sandbox.timeseries.points import Points
 from latigo.sandbox.timeseries.store import ApiError, Reading, StoredSeries, TimeseriesStore, read_time
@@ -32,7 +32,7 @@ _MOST_SERIES = 100_000
 _LARGEST = 256 << 20
 _ASYNC_AFTER_S = 0.2
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 
 class SandboxTimeseries:

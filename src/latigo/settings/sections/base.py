@@ -13,7 +13,9 @@ from latigo.settings.values import point_to_files
 class Section(BaseModel):
     """One table of the configuration file: frozen, knows all its keys, never shows its secrets."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True, defer_build=True
+    )
 
     @model_validator(mode="before")
     @classmethod

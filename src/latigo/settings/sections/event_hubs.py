@@ -57,8 +57,10 @@ def hub_in_namespace(namespace: str, hub: str) -> HubAddress:
     """Return the address of a hub that is reached by an identity.
 
     Raises:
-        ValueError: the namespace is no host name.
+        ValueError: the namespace is no host name, or only the first part of one.
     """
     if urlsplit(f"//{namespace}").netloc != namespace:
         raise ValueError("namespace must be a host name, such as name.servicebus.windows.net")
+    if not any(mark in namespace for mark in ".:") and namespace != "localhost":
+        raise ValueError(f"namespace must be fully qualified, such as {namespace}.servicebus.windows.net")
     return HubAddress(namespace, hub)

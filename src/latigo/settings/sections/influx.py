@@ -1,15 +1,12 @@
 """Keys of an InfluxDB server, shared by sensors and predictions."""
 
-import re
 from datetime import timedelta
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from latigo.settings.sections.base import Section, of_https_only
-from latigo.settings.values import HttpUrl, InfluxName, PathName, Positive, Secret, Text
-
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+from latigo.settings.values import HttpUrl, InfluxName, PathName, Positive, Secret, Text, header_text
 
 
 class InfluxServer(Section):
@@ -41,8 +38,7 @@ class InfluxServer(Section):
     @classmethod
     def _fits_into_a_header(cls, value: str | SecretStr | None, info: ValidationInfo) -> str | SecretStr | None:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value or ""
-        if _CONTROL_CHARACTER.search(text):
-            raise ValueError("must not hold control characters")
+        header_text(text)
         if info.field_name == "username" and ":" in text:
             raise ValueError("must not hold a colon")
         return value

@@ -8,7 +8,7 @@ from pydantic import Field, Tag, field_validator, model_validator
 from latigo.runtime.azure import Identity, IdentityKind
 from latigo.settings.keys import ONE, SEVERAL
 from latigo.settings.sections.base import ONE_OR_SEVERAL, Section, of_https_only
-from latigo.settings.values import HttpUrl, HttpUrls, PathName, Positive, Secret, Secrets, Text
+from latigo.settings.values import Headers, HeaderSecret, HttpUrl, HttpUrls, PathName, Positive, Secret, Text
 
 #: One URL, or those of several servers.
 ServerUrls = Annotated[Annotated[HttpUrl, Tag(ONE)] | Annotated[HttpUrls, Tag(SEVERAL)], ONE_OR_SEVERAL]
@@ -77,12 +77,12 @@ class TokenServer(BearerLogin):
     """A server that is reached over HTTP with a token: a fixed one, or one of a login."""
 
     url: ServerUrls = Field(description="URL of the server.")
-    token: Secret | None = Field(
+    token: HeaderSecret | None = Field(
         default=None,
         description="Bearer token sent with every request, instead of credential and scope.",
         examples=["a-bearer-token"],
     )
-    headers: Secrets = Field(
+    headers: Headers = Field(
         default_factory=dict,
         description="Further headers sent with every request, such as a subscription key.",
         examples=[{"X-Api-Key": "an-api-key"}],

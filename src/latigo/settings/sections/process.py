@@ -10,10 +10,10 @@ from latigo.settings.sections.base import Section
 from latigo.settings.values import (
     BasePath,
     Duration,
+    HeaderSecret,
     HostNames,
     Origins,
     Positive,
-    Secret,
     Text,
     TimeZoneName,
     TokenName,
@@ -62,7 +62,7 @@ class CircuitSettings(Section):
 class HttpToken(Section):
     """One entry of ``http.tokens``."""
 
-    token: Secret = Field(description="The bearer token; its file may be named by file as well.")
+    token: HeaderSecret = Field(description="The bearer token; its file may be named by file as well.")
     may: Literal["read", "act"] = Field(default="read", description="Whether who has it may act, or read only.")
 
     @model_validator(mode="before")
@@ -113,7 +113,7 @@ class HttpSettings(Section):
         json_schema_extra={"example": '{ op1 = { file = "/etc/latigo/op1.token", may = "act" } }'},
     )
     require_token_to_read: bool = Field(default=False, description="Whether reading needs a token as well.")
-    token: Secret | None = Field(
+    token: HeaderSecret | None = Field(
         default=None,
         description="Deprecated: the token named default in http.tokens, which may act.",
         examples=["a-bearer-token"],

@@ -13,6 +13,8 @@ from latigo.settings.sections.base import Section
 from latigo.settings.values import Duration, Glob, Interval, Positive, SweepAge
 
 _RECOMPUTED = timedelta(days=7)
+#: No task is longer: its readings and predictions are held in memory, and are handled in pieces without long pauses.
+LONGEST_WINDOW = timedelta(days=7)
 
 
 class ScheduleSettings(Section):
@@ -27,8 +29,14 @@ class ScheduleSettings(Section):
         description="Time after the end of a slot until it is due, so that its readings have arrived.",
     )
     max_window: Positive = Field(
-        default=timedelta(days=1), description="Longest window folded into one task; at least one slot."
+        default=timedelta(days=1),
+        description="Longest window folded into one task; at least one slot. More than 7d is lowered to that.",
     )
+
+    @property
+    def longest_window(self) -> timedelta:
+        """``max_window``, as far as it is allowed."""
+        return min(self.max_window, LONGEST_WINDOW)
 
 
 class BackfillSettings(Section):

@@ -5,9 +5,13 @@ from typing import Any
 
 from azure.eventhub.aio import CheckpointStore
 
+from latigo.domain.errors import Unavailable
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 from latigo.task_queue.eventhub.offsets import Position
 from latigo.task_queue.eventhub.store import SQL, QueueStore
+
+_log = get_logger(__name__)
 
 _Row = dict[str, Any]
 
@@ -16,8 +20,8 @@ class PostgresCheckpointStore(CheckpointStore):
     """Ownership by leases with optimistic locking; checkpoints that only grow, and only while we own the partition.
 
     One for each consumer client, since it remembers the owner id of its client; for the hub and group of its store,
-    whatever the client calls them. Raising `Unavailable` from any method is safe: the client keeps its partitions and
-    retries in the next round.
+    whatever the client calls them. Raising `Unavailable` is safe: the client keeps its partitions and retries in the
+    next round. A release alone does not raise.
     """
 
     def __init__(self, store: QueueStore, clock: Clock) -> None:
@@ -53,7 +57,15 @@ class PostgresCheckpointStore(CheckpointStore):
         for claim in sorted(ownership_list, key=lambda row: str(row["partition_id"])):
             self._owner = claim["owner_id"] or self._owner
             asked_at = self._clock.now().timestamp()
-            if etag := await self._claim(claim["partition_id"], claim["owner_id"], claim.get("etag")):
+            try:
+                etag = await self._claim(claim["partition_id"], claim["owner_id"], claim.get("etag"))
+            except Unavailable as error:
+                if claim["owner_id"]:
+                    raise
+                # The library releases a partition in a task that it does not wait for. The ownership expires.
+                _log.warning("queue.release_failed", error=str(error))
+                continue
+            if etag:
                 granted.append({**claim, "etag": etag, "last_modified_time": asked_at})
         return granted
 

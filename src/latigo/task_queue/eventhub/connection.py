@@ -11,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import structlog
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
 from azure.eventhub import TransportType
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
@@ -21,13 +20,14 @@ from latigo.domain.errors import ConfigurationError, LatigoError, TimedOut, Unav
 from latigo.runtime.azure import SharedCredential, is_refused, open_credential
 from latigo.runtime.clock import Clock
 from latigo.runtime.http import tls_context
+from latigo.runtime.log import get_logger
 from latigo.runtime.redaction import excerpt
 from latigo.settings import EventHubQueue
 from latigo.task_queue.eventhub.checkpoints import PostgresCheckpointStore
 from latigo.task_queue.eventhub.partitions import Partition
 from latigo.task_queue.limits import limited
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 DOWNSTREAM = "task_queue/eventhub"
 IDLE_SECONDS = 120  # without it a connection whose packets are dropped silently is never closed

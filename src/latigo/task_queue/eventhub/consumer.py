@@ -5,19 +5,19 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 
-import structlog
 from azure.eventhub import EventData
 
 from latigo.domain.errors import Unavailable
 from latigo.domain.task import Task
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 from latigo.runtime.retry import backoff
 from latigo.task_queue.envelope import TooNew, Unreadable, decode
 from latigo.task_queue.eventhub.channel import Channel
 from latigo.task_queue.eventhub.offsets import Offsets, Position
 from latigo.task_queue.eventhub.store import QueueStore, Refusal
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(milliseconds=200), timedelta(seconds=5)
 

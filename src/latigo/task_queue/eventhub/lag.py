@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-import structlog
-
 from latigo.domain.errors import Unavailable
 from latigo.postgres.database import Pool
+from latigo.runtime.log import get_logger
 from latigo.task_queue.eventhub.connection import AnyClient, Hub
 from latigo.task_queue.eventhub.offsets import Position
 from latigo.task_queue.eventhub.partitions import Partition
 from latigo.task_queue.eventhub.store import SQL, QueueStore, Refused
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 #: Rounds of the monitor between two deletions of old refused messages.
 _ROUNDS_TO_PRUNE = 100

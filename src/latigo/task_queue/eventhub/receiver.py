@@ -7,17 +7,16 @@ state of its partitions never outlives it.
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Literal
-
-import structlog
 
 from latigo.domain.errors import Unavailable
 from latigo.postgres.database import Pool
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
+from latigo.runtime.log import get_logger
 from latigo.runtime.retry import backoff
 from latigo.settings import EventHubQueue
 from latigo.task_queue.background import Background
@@ -27,8 +26,9 @@ from latigo.task_queue.eventhub.consumer import Consumer, HubDelivery
 from latigo.task_queue.eventhub.session import Bounds, ReceiverTiming, Session
 from latigo.task_queue.eventhub.store import QueueStore
 from latigo.task_queue.eventhub.watchdog import Verdict
+from latigo.task_queue.protocol import Delivery
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 #: Events behind a watermark, for each partition: a task that takes its full quarter of an hour must not hold up the
 #: events behind it, and after a crash no more than these are repeated.
@@ -57,6 +57,7 @@ class EventHubReceiver:
         self._bounds = bounds
         self._timing = timing
         self._takers = 0
+        self._is_paused = False
         self._closing = asyncio.Event()
         self._changed = asyncio.Event()
         self._deliveries: Channel[HubDelivery] = Channel()
@@ -95,8 +96,19 @@ class EventHubReceiver:
             self._takers -= 1
             self._changed.set()
 
+    takes_back = False  # a partition is one executor's, with all that is in it
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Refuse, as `takes_back` says."""
+        raise NotImplementedError
+
     def limit(self, concurrency: int) -> None:
-        """Do nothing: what a client fetches ahead is fixed when it is created, and limits nothing."""
+        """Release all partitions while no task will begin: others receive what is not done; claims refuse what runs.
+
+        Any other limit changes nothing: what a client fetches ahead is fixed when it is created.
+        """
+        self._is_paused = concurrency == 0
+        self._changed.set()
 
     async def run(self) -> None:
         """Keep a client alive while tasks are taken, until `close` is called."""
@@ -117,14 +129,18 @@ class EventHubReceiver:
         self._closing.set()
         self._changed.set()
 
+    @property
+    def _is_taken(self) -> bool:
+        return self._takers > 0 and not self._is_paused
+
     async def _is_needed(self) -> bool:
-        while not (self._takers or self._closing.is_set()):
+        while not (self._is_taken or self._closing.is_set()):
             self._changed.clear()
             await self._changed.wait()
         return not self._closing.is_set()
 
     async def _until_idle(self) -> None:
-        while self._takers and not self._closing.is_set():
+        while self._is_taken and not self._closing.is_set():
             self._changed.clear()
             await self._changed.wait()
 

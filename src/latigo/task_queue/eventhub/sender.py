@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
-import structlog
 from azure.eventhub import EventData, EventDataBatch
 from azure.eventhub.aio import EventHubProducerClient
 
@@ -17,6 +16,7 @@ from latigo.domain.errors import Unavailable
 from latigo.domain.task import Task
 from latigo.postgres.database import Pool
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 from latigo.runtime.retry import backoff
 from latigo.settings import EventHubQueue
 from latigo.task_queue.background import Background
@@ -27,7 +27,7 @@ from latigo.task_queue.eventhub.partitions import partition_of
 from latigo.task_queue.eventhub.store import QueueStore
 from latigo.task_queue.limits import limited
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 #: Tasks that are added to batches, at about 0.1 ms each, before the event loop gets a turn.
 _TASKS_A_TURN = 50
@@ -76,6 +76,8 @@ class EventHubSender:
     ``publish`` makes one attempt. After a failure it takes no task until a pause is over, so that the scheduler, which
     calls it every second, continues with everything else.
     """
+
+    held = None
 
     def __init__(self, hub: Hub, store: QueueStore, background: Background, timing: SenderTiming) -> None:
         self.channel = hub.channel

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import structlog
 from azure.eventhub import CloseReason, EventData
 from azure.eventhub.aio import PartitionContext
 
 from latigo.domain.errors import Unavailable
+from latigo.runtime.log import get_logger
 from latigo.task_queue.eventhub.checkpoints import PostgresCheckpointStore
 from latigo.task_queue.eventhub.connection import Hub
 from latigo.task_queue.eventhub.consumer import Assignment, Consumer
@@ -19,7 +19,7 @@ from latigo.task_queue.eventhub.store import QueueStore
 from latigo.task_queue.eventhub.watchdog import Observation, Verdict, Watchdog
 from latigo.task_queue.limits import cancel_all
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 #: Rounds of balancing that may be missing before the client counts as stuck.
 _ROUNDS = 3

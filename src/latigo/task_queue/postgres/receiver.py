@@ -5,28 +5,27 @@ again. A model's tasks go to the same receiver as long as the same ones are ther
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-import structlog
-
 from latigo.domain.errors import Unavailable
 from latigo.domain.task import Task
 from latigo.postgres.database import Database, changed_session
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 from latigo.runtime.redaction import excerpt
+from latigo.task_queue.ahead import Ahead
 from latigo.task_queue.background import Background
 from latigo.task_queue.envelope import TooNew, Unreadable, decode
 from latigo.task_queue.postgres.sender import CHANNEL, NOTICES, SQL
+from latigo.task_queue.protocol import Delivery
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
-#: Taken and not done, for each task that runs at once: more would only keep work from others. Of the eight windows of a
-#: run two may run at once, so that these are enough models for all that may run.
-_AHEAD: Final = 4
 _LONGEST_DETAIL: Final = 400  #: characters
 
 
@@ -68,10 +67,10 @@ class PostgresReceiver:
         self._database = database
         self._clock = clock
         self._name = name
-        self._most = _AHEAD * concurrency
+        self._ahead: Ahead[int] = Ahead(concurrency)  #: by the task's id
+        self._taking = asyncio.Lock()  #: what is taken and what is counted as taken are the same while it is free
         self._timing = timing
         self.share = (0, 1)  #: of the tasks, one of so many
-        self._held: set[int] = set()  #: taken and not done
         self._done: dict[int, asyncio.Future[None]] = {}
         self._changed = asyncio.Event()  #: something may have become available
         self._ended = asyncio.Event()  #: something is done
@@ -98,20 +97,48 @@ class PostgresReceiver:
             while True:
                 self._background.raise_error()
                 self._changed.clear()
-                tasks = await self._take()
-                for task in tasks:
-                    yield PostgresDelivery(task, self._acknowledge)
+                tasks = deque(await self._take())
                 if not tasks:
                     await self._wait()
+                while tasks and not self._ahead.takes_none:
+                    yield PostgresDelivery(tasks.popleft(), self._acknowledge)
+                await self._leave(task.id for task in tasks)
         finally:
             await asyncio.shield(self._release())
 
     def limit(self, concurrency: int) -> None:
-        self._most = _AHEAD * concurrency
+        self._ahead.limit(concurrency)
         self._changed.set()
 
+    @property
+    def takes_back(self) -> bool:
+        return self.share[1] > 1
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        await self._leave(delivery.task.id for delivery in deliveries)
+
+    async def _leave(self, task_ids: Iterable[int] = ()) -> None:
+        """Leave tasks to others, as soon as the database is available."""
+        self._ahead.give_back(*task_ids)
+        try:
+            async with self._taking, self._database.transaction() as connection:
+                await self._leave_rest(connection)
+        except Unavailable as error:
+            _log.warning("queue.not_reached", error=str(error))
+
+    async def _leave_rest(self, connection: Any) -> None:
+        """Give back what no receiver knows to have.
+
+        That is what was given back, what a statement has taken whose answer was lost, and what others have lost.
+        """
+        left = [row["taken_by"] for row in await connection.fetch(SQL["leave"], self._name, list(self._ahead))]
+        if left:
+            await connection.execute(SQL["wake"])
+        if lost := len(left) - left.count(self._name):
+            _log.warning("queue.delivered_again", count=lost)
+
     async def _beat(self) -> None:
-        """Show that the receiver is there, and have delivered again what others lost, until cancelled."""
+        """Show that the receiver is there, and have delivered again what was lost, until cancelled."""
         while True:
             try:
                 await self._show()
@@ -150,7 +177,7 @@ class PostgresReceiver:
                 self._ended.set()
                 await self._clock.sleep(self._timing.pause)
                 continue
-            self._held.difference_update(done)
+            self._ahead.end(*done)
             self._changed.set()  # there is room
             for future in done.values():
                 if not future.done():
@@ -163,7 +190,7 @@ class PostgresReceiver:
         future = self._done.get(task_id)
         if future is None:
             future = asyncio.get_running_loop().create_future()
-            if task_id not in self._held:
+            if task_id not in self._ahead:
                 future.set_result(None)
                 return future
             self._done[task_id] = future
@@ -177,19 +204,23 @@ class PostgresReceiver:
                 await self._changed.wait()
 
     async def _take(self) -> Sequence[Task]:
-        room = self._most - len(self._held)
-        if room <= 0:
+        room = (self._ahead.room_for_live, self._ahead.room_for_others)
+        if not any(room):
             return ()
-        place, of = self.share
+        timing = self._timing
         try:
-            timing = self._timing
-            rows = await self._database.fetch(SQL["take"], self._name, room, place, of, timing.own, timing.absent)
+            async with self._taking:
+                rows = await self._database.fetch(
+                    SQL["take"], self._name, *room, *self.share, timing.own, timing.absent
+                )
+                for row in rows:
+                    self._ahead.take(row["task_id"], live=row["is_live"])
         except Unavailable as error:
             _log.warning("queue.not_reached", error=str(error))
-            await self._clock.sleep(self._timing.pause)
+            await self._clock.sleep(timing.pause)
             return ()
-        self._held.update(row["task_id"] for row in rows)
-        return [task for row in sorted(rows, key=lambda row: row["task_id"]) if (task := await self._decoded(row))]
+        ordered = sorted(rows, key=lambda row: (not row["is_live"], row["turn"], row["task_id"]))
+        return [task for row in ordered if (task := await self._decoded(row))]
 
     async def _decoded(self, row: Any) -> Task | None:
         """Return the task of a message; one that cannot be read is recorded before it is deleted."""
@@ -199,32 +230,27 @@ class PostgresReceiver:
             reason = "too_new" if isinstance(error, TooNew) else "unreadable"
             _log.error("message.refused", reason=reason, task=row["task_id"], error=str(error))
             detail = excerpt(str(error), _LONGEST_DETAIL)
-            with suppress(Unavailable):  # it is delivered again
+            try:
                 await self._database.execute(SQL["refuse"], CHANNEL, row["task_id"], reason, detail)
+            except Unavailable as outage:
+                _log.warning("queue.not_reached", error=str(outage))
+                self._ahead.end(row["task_id"])  # it is delivered again
+            else:
                 await self._acknowledge(row["task_id"])
             return None
 
     async def _show(self) -> None:
-        async with self._database.transaction() as connection:
+        async with self._taking, self._database.transaction() as connection:
             await connection.execute(SQL["register"], self._name)
             await connection.execute(SQL["forget_receivers"], self._timing.expiration)
-            lost = await connection.fetch(SQL["free_lost"])
+            await self._leave_rest(connection)
             names = [row["id"] for row in await connection.fetch(SQL["receivers"])]
-            if lost:
-                await connection.execute(SQL["wake"])
-        if lost:
-            _log.warning("queue.delivered_again", count=len(lost))
         if self._name in names:
             self.share = (names.index(self._name), len(names))
 
     async def _release(self) -> None:
-        self._held.clear()
-        try:
-            async with self._database.transaction() as connection:
-                await connection.execute(SQL["release"], self._name)
-                await connection.execute(SQL["wake"])
-        except Unavailable as error:  # they are delivered again after a while
-            _log.warning("queue.not_reached", error=str(error))
+        self._ahead.clear()
+        await self._leave()
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ class PostgresSender:
     """`TaskSender` that stores tasks in the ledger's database, and wakes its receivers."""
 
     channel = CHANNEL
+    held = None
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -31,7 +32,8 @@ class PostgresSender:
         ids = [task.id for task in tasks]
         bodies = [encode(task, version) for task in tasks]
         shares = [zlib.crc32(str(task.ref).encode()) % _MOST_SHARES for task in tasks]
+        projects, lanes = [task.ref.project for task in tasks], [task.lane.value for task in tasks]
         async with self._database.transaction() as connection:
-            await connection.execute(SQL["send"], ids, bodies, shares)
+            await connection.execute(SQL["send"], ids, bodies, shares, projects, lanes)
             await connection.execute(SQL["wake"])
         return dict.fromkeys(ids, CHANNEL)

@@ -4,14 +4,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from latigo.actions.roster import ModelServer
 from latigo.postgres.database import Database
-from latigo.providers.protocols import PredictionStorageProvider, SensorSource
 from latigo.reports.names import read_names, require_sensor
 from latigo.runtime.clock import Clock
-from latigo.settings import Settings
+
+if TYPE_CHECKING:
+    from latigo.actions.roster import ModelServer
+    from latigo.domain.model import ModelRef
+    from latigo.providers.protocols import PredictionStorageProvider, SensorSource
+    from latigo.reports.explain import Explanation
+    from latigo.reports.verification import Verification
+    from latigo.settings import Settings
 
 T = TypeVar("T")
 
@@ -19,6 +24,9 @@ T = TypeVar("T")
 KeptFor = Callable[[Sequence[str]], timedelta | None]
 #: Learns it of every source; reports each one that could not be asked.
 ReadingsKept = Callable[[Callable[[str], None]], Awaitable[KeptFor]]
+
+#: Predicts the slot of a moment of a model, written nowhere, and compares it with what a sink holds.
+PredictsAgain = Callable[["ModelRef", "Explanation"], Awaitable["Verification"]]
 
 
 async def _unknown(_report: Callable[[str], None]) -> KeptFor:
@@ -47,20 +55,21 @@ class Context:
     """
 
     database: Database
-    settings: Settings
+    settings: "Settings"
     clock: Clock
     who: str = ""  #: that acts: the name of the token, or ``user@host``
-    open_server: Callable[[str], AbstractAsyncContextManager[ModelServer]] | None = None  #: for who decides
-    readings: SensorSource | None = None
-    stores: Sequence[PredictionStorageProvider] = ()
+    open_server: Callable[[str], AbstractAsyncContextManager["ModelServer"]] | None = None  #: for who decides
+    readings: "SensorSource | None" = None
+    stores: Sequence["PredictionStorageProvider"] = ()
     readings_kept: ReadingsKept = _unknown
+    predict_again: PredictsAgain | None = None
     kept: Kept = field(default_factory=Kept)  #: of this process
 
     def limited(self, limit: timedelta) -> "Context":
         """Return the same with a time limit for each statement."""
         return replace(self, database=self.database.limited(limit))
 
-    def model_server(self) -> AbstractAsyncContextManager[ModelServer]:
+    def model_server(self) -> AbstractAsyncContextManager["ModelServer"]:
         """Open the server that runs the models.
 
         Raises:
@@ -84,3 +93,17 @@ class Context:
             (await read_names(self.database, self.settings.models.projects)).require(project, model)
         if sensor is not None:
             await require_sensor(self.database, sensor)
+
+    async def require_all(self, projects: Sequence[str], models: Sequence[str]) -> None:
+        """Check the names of a filter; patterns with ``*`` may match nothing.
+
+        Raises:
+            UnknownName: one of them is not known.
+        """
+        plain = [name for name in projects if "*" not in name]
+        single = plain[0] if len(projects) == len(plain) == 1 else None
+        wanted = [(project, None) for project in plain] + [(single, model) for model in models if "*" not in model]
+        if wanted:
+            known = await read_names(self.database, self.settings.models.projects)
+            for project, model in wanted:
+                known.require(project, model)

@@ -32,7 +32,20 @@ def _line(text: object) -> object:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)]
-Why = Annotated[str, BeforeValidator(_line), Field(max_length=_LONGEST_WHY, description="Why, for the record.")]
+
+
+def _several(given: object) -> object:
+    """Take a name for a list of one, and none for an empty one: commands ask for one or for all."""
+    return () if given is None else (given,) if isinstance(given, str) else given
+
+
+#: Of a filter: names, or patterns with ``*``, of which one matches; none matches all.
+Patterns = Annotated[
+    tuple[Name, ...],
+    BeforeValidator(_several),
+    Field(max_length=100, description="Names, or patterns with *; any of them. May be repeated."),
+]
+Why = Annotated[str, Field(max_length=_LONGEST_WHY, description="Why, for the record."), BeforeValidator(_line)]
 Digest = Annotated[
     str, Field(max_length=64, description="Refuse with 409 if the selection differs from that of a dry run.")
 ]
@@ -41,7 +54,7 @@ Digest = Annotated[
 class Question(BaseModel):
     """What is asked: parts of the path, and keys of the query (GET) or of the body (POST, PUT)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class NoChoice(Question):

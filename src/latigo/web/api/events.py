@@ -13,11 +13,11 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
-import structlog
 from aiohttp import hdrs, web
 
 from latigo.domain.errors import LatigoError
 from latigo.runtime.clock import Clock
+from latigo.runtime.log import get_logger
 from latigo.web.api.endpoint import NoChoice
 from latigo.web.api.grid import grid_changes
 from latigo.web.api.handling import Api
@@ -42,7 +42,7 @@ _PARTS = {
 }
 _RESTLESS = frozenset({"seen_at", "in_flight", "working_limit", "pause_s"})
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 class EventStreams:
@@ -56,7 +56,7 @@ class EventStreams:
     def __init__(self, api: Api, clock: Clock) -> None:
         self._api = api
         self._clock = clock
-        self._streams: set[asyncio.Queue[bytes | None]] = set()
+        self._streams: dict[asyncio.Queue[bytes | None], web.Request] = {}
         self._last: dict[str, bytes] = {}  # the newest message of each event
         self._versions: dict[str, str] = {}
         self._feeding: asyncio.Task[None] | None = None
@@ -80,18 +80,19 @@ class EventStreams:
         self._last[event] = message
         for stream in list(self._streams):
             if stream.qsize() >= _MOST_WAITING:
-                self._streams.discard(stream)
-                stream.put_nowait(None)
+                self._end(stream)
             else:
                 stream.put_nowait(message)
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
-        """Stream events until the client leaves or the server ends.
+        """Stream events until the client leaves, its token is no longer one, or the server ends.
 
         Raises:
             RefusedRequest: there are too many streams, or the token is missing.
         """
         self._api.caller(request)
+        if len(self._streams) >= MOST_STREAMS:
+            self._end_those_left()
         if len(self._streams) >= MOST_STREAMS:
             raise refuse(
                 "too-many-streams",
@@ -104,7 +105,7 @@ class EventStreams:
         )
         set_headers(response)
         stream: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._streams.add(stream)
+        self._streams[stream] = request
         if self._feeding is None or self._feeding.done():
             self._feeding = asyncio.create_task(self._feed(), name="events")
         try:
@@ -112,35 +113,56 @@ class EventStreams:
             await _write(response, b"retry: 5000\n\n")
             for message in self._missed(request.headers.get("Last-Event-ID", "")):
                 await _write(response, message)
-            await self._send(response, stream)
+            await self._send(request, response, stream)
         except ConnectionError:
             pass  # it has left
         except TimeoutError:
             if request.transport is not None:
                 request.transport.abort()  # what waits for it would keep the connection
         finally:
-            self._streams.discard(stream)
+            self._streams.pop(stream, None)
         return response
 
     async def close(self, _app: web.Application) -> None:
         """End every stream."""
-        for stream in self._streams:
-            stream.put_nowait(None)
+        for stream in list(self._streams):
+            self._end(stream)
         if self._feeding is not None:
             self._feeding.cancel()
             with suppress(asyncio.CancelledError):
                 await self._feeding
 
-    async def _send(self, response: web.StreamResponse, stream: "asyncio.Queue[bytes | None]") -> None:
+    def _end(self, stream: "asyncio.Queue[bytes | None]") -> None:
+        """End a stream once it has sent what waits."""
+        del self._streams[stream]
+        stream.put_nowait(None)
+
+    def _end_those_left(self) -> None:
+        """End the streams whose clients have left, which would show with the next message only."""
+        for stream, request in list(self._streams.items()):
+            if request.transport is None:
+                self._end(stream)
+
+    async def _send(
+        self, request: web.Request, response: web.StreamResponse, stream: "asyncio.Queue[bytes | None]"
+    ) -> None:
         while True:
             try:
                 async with asyncio.timeout(_HEARTBEAT.total_seconds()):
                     message = await stream.get()
             except TimeoutError:
                 message = b": here\n\n"
-            if message is None:
+            if message is None or not self._may_read(request):
                 return
             await _write(response, message)
+
+    def _may_read(self, request: web.Request) -> bool:
+        """Return whether the token still is one: it may be revoked or changed while the stream runs."""
+        try:
+            self._api.caller(request)
+        except RefusedRequest:
+            return False
+        return True
 
     def _missed(self, last_id: str) -> list[bytes]:
         """Return the newest messages that a client has not seen: all, unless its last one is of this process."""

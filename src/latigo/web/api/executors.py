@@ -10,7 +10,7 @@ from latigo.actions.record import Order
 from latigo.domain.errors import Misused
 from latigo.reports.base import Report
 from latigo.reports.limits import read_executors
-from latigo.reports.snapshot import ExecutorStatus
+from latigo.reports.status_parts import ExecutorStatus
 from latigo.web.api.context import Context
 from latigo.web.api.endpoint import Endpoint, Name, NoChoice, Question, Why
 from latigo.web.api.paging import Page, all_rows

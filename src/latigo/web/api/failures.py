@@ -1,12 +1,12 @@
 """Endpoints: failures, and what is done about them."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import Field
 
-from latigo.actions.dismissing import DismissalCount, count_dismissed, dismiss
+from latigo.actions.dismissing import DismissalCount, Failing, count_dismissed, dismiss
 from latigo.actions.retry import Retried, RetryCount, Unparked, count_retried, retry
 from latigo.domain.errors import Misused
 from latigo.reports.base import Report
@@ -19,16 +19,18 @@ from latigo.reports.failures import (
     read_failure_groups,
     read_failures,
 )
+from latigo.runtime.times import parse_time
 from latigo.web.api.context import Context
-from latigo.web.api.endpoint import Digest, Endpoint, Name, Question, Why
+from latigo.web.api.endpoint import Digest, Endpoint, Name, Patterns, Question, Why
 from latigo.web.api.paging import Page, Paged
+from latigo.web.api.times import When
 
 
 class FailuresQuestion(Paged):
     """Which failures."""
 
-    project: Name | None = None
-    model: Name | None = None
+    project: Patterns = ()
+    model: Patterns = ()
     sensor: Name | None = None
     reason: Annotated[str | None, Field(json_schema_extra={"enum": [*CAUSES, None]})] = None
     state: FailureState | None = None
@@ -38,7 +40,8 @@ class FailuresQuestion(Paged):
     @property
     def wanted(self) -> FailureFilter:
         """The filter of the report."""
-        return FailureFilter(self.project, self.model, self.reason, self.sensor, self.state, self.dismissed)
+        names = self.project or None, self.model or None
+        return FailureFilter(*names, self.reason, self.sensor, self.state, self.dismissed)
 
 
 class Failures(Page[Failure]):
@@ -57,7 +60,8 @@ async def _checked(context: Context, asked: FailuresQuestion) -> int:
     """Check the names; return how many failures like these are dismissed."""
     if asked.reason is not None and asked.reason not in CAUSES:
         raise Misused(f"reason: there is no cause {asked.reason}; known: {', '.join(CAUSES)}")
-    await context.require(asked.project, asked.model, asked.sensor)
+    await context.require_all(asked.project, asked.model)
+    await context.require(None, sensor=asked.sensor)
     return 0 if asked.dismissed else await count_dismissed_failures(context.database, asked.wanted)
 
 
@@ -109,23 +113,55 @@ class Selector(Question):
     sensor: Name | None = None
     everything: Annotated[bool, Field(description="Needed where nothing else is named.")] = False
 
-    def retried(self, known: Sequence[str]) -> Retried:
+    def named(self, known: Sequence[str]) -> Failing:
         """Return the selection of the action.
 
         Raises:
             Misused: nothing is named, or a reason that is none of the known.
         """
-        if (self.project, self.model, self.reason, self.sensor) == (None,) * 4 and not self.everything:
+        if self.names_nothing and not self.everything:
             raise Misused("selector: name a project, model, sensor or reason, or everything")
         if self.reason is not None and self.reason not in known:
             raise Misused(f"selector.reason: there is no cause {self.reason}; known: {', '.join(known)}")
-        return Retried(self.project, self.model, self.reason, self.sensor)
+        return Failing(self.project, self.model, self.reason, self.sensor)
+
+    @property
+    def names_nothing(self) -> bool:
+        """True if it would be everything."""
+        return (self.project, self.model, self.reason, self.sensor) == (None,) * 4
+
+
+class RetrySelector(Selector):
+    """Failures that are tried again: of some models, and of some time."""
+
+    names: Annotated[
+        tuple[Name, ...],
+        Field(max_length=20_000, description="PROJECT or PROJECT/MODEL; * and ? stand for any characters."),
+    ] = ()
+    since: Annotated[When | None, Field(alias="from", description="Only whole slots from here on.")] = None
+    until: Annotated[When | None, Field(alias="to", description="Only whole slots up to here.")] = None
+
+    def retried(self, now: datetime) -> Retried:
+        """Return the selection of the action.
+
+        Raises:
+            Misused: nothing is named, a reason that is none of the known, or an empty range.
+        """
+        named = self.named(RETRIED)
+        start, end = (None if text is None else parse_time(text, now) for text in (self.since, self.until))
+        if start and end and start >= end:
+            raise Misused("selector.from, to: the end should be after the begin")
+        return Retried(*named, self.names, start, end)
+
+    @property
+    def names_nothing(self) -> bool:
+        return super().names_nothing and not self.names and self.since is None and self.until is None
 
 
 class RetryQuestion(Question):
     """What is tried again."""
 
-    selector: Selector
+    selector: RetrySelector
     dry_run: bool = False
     expect: Digest = ""
     reason: Why = ""
@@ -142,7 +178,7 @@ class RetryAnswer(Report):
 
 
 async def _retry(context: Context, asked: RetryQuestion) -> RetryAnswer:
-    wanted = asked.selector.retried(RETRIED)
+    wanted = asked.selector.retried(context.now())
     await context.require(wanted.project, wanted.model, wanted.sensor)
     count = await count_retried(context.database, wanted)
     if asked.dry_run:
@@ -160,7 +196,10 @@ RETRY = Endpoint(
     handle=_retry,
     limit=timedelta(seconds=30),
     largest=10_000_000,
-    examples=({"selector": {"reason": "unknown_sensor"}, "dry_run": True},),
+    examples=(
+        {"selector": {"reason": "unknown_sensor"}, "dry_run": True},
+        {"selector": {"names": ["plant-a/pump-*"], "from": "-6h"}, "dry_run": True},
+    ),
 )
 
 
@@ -182,7 +221,7 @@ class DismissAnswer(Report):
 
 
 async def _dismiss(context: Context, asked: DismissQuestion) -> DismissAnswer:
-    wanted = asked.selector.retried(DISMISSED)
+    wanted = asked.selector.named(DISMISSED)
     if not (asked.reason or asked.undo or asked.dry_run):
         raise Misused("reason: say why, for those who meet the failure next")
     await context.require(wanted.project, wanted.model, wanted.sensor)

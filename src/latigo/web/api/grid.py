@@ -13,8 +13,9 @@ from latigo.reports.base import Report
 from latigo.reports.grid_cells import State
 from latigo.reports.grid_keeper import MOST_CHANGES, Changes, Gone, GridKeeper, Range
 from latigo.reports.grid_view import GridGroup, GridMark, GridOrder, GridState, View, Wanted
+from latigo.reports.stripes import with_past_causes
 from latigo.web.api.context import Context
-from latigo.web.api.endpoint import Endpoint, Name, Octets, Question
+from latigo.web.api.endpoint import Endpoint, Octets, Patterns, Question
 from latigo.web.problems import refuse
 
 #: Above so many models, the cells of all of them are not sent at once: their sums are.
@@ -34,9 +35,7 @@ class GridQuestion(Question):
     step_s: Annotated[
         float | None, Field(ge=10, le=28 * 86400, description="Length of a column; by default by that of the range.")
     ] = None
-    project: Annotated[
-        tuple[Name, ...], Field(max_length=100, description="Names of projects, or patterns with *.")
-    ] = ()
+    project: Patterns = ()
     q: Annotated[str, Field(max_length=200, description="Parts of names, in any order.")] = ""
     state: GridState | None = None
     order: GridOrder = "worst"
@@ -113,9 +112,7 @@ async def grid_changes(context: Context) -> Changes | None:
 
 
 async def _grid(context: Context, asked: GridQuestion) -> GridReport:
-    for project in asked.project:
-        if "*" not in project:
-            await context.require(project)
+    await context.require_all(asked.project, ())
     version, at, view = await keeper_of(context).view(asked.range, asked.wanted)
     axis = view.grid.axis
     return GridReport(
@@ -131,7 +128,7 @@ async def _grid(context: Context, asked: GridQuestion) -> GridReport:
         ids=view.ids(),
         names=view.names(),
         score=view.scores(),
-        marks=view.marks(),
+        marks=await with_past_causes(context.database, axis, view.marks()),
     )
 
 

@@ -12,9 +12,10 @@ from typing import Any, Protocol, Union, get_args, get_origin
 
 import orjson
 from aiohttp import hdrs, web
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from latigo.domain.errors import LatigoError
+from latigo.reports.base import Report, Row
 from latigo.runtime.clock import Clock
 from latigo.runtime.off_loop import LARGE_DOCUMENT, off_loop
 from latigo.runtime.serialization import to_json
@@ -222,14 +223,15 @@ async def _render(endpoint: Endpoint[Any, Any], answer: Any, media: str) -> Rend
     return rendered
 
 
-def to_csv(rows: Sequence[BaseModel]) -> bytes:
+def to_csv(rows: Sequence[Report | Row]) -> bytes:
     """Return rows as CSV, with the names of their fields above; a value that is no single one is JSON."""
     file = io.StringIO(newline="")
     writer = csv.writer(file)
-    if rows:
-        writer.writerow(type(rows[0]).model_fields)
-    for row in rows:
-        writer.writerow([_cell(value) for value in orjson.loads(to_json(row)).values()])
+    for number, row in enumerate(rows):
+        fields = orjson.loads(to_json(row))
+        if not number:
+            writer.writerow(fields)
+        writer.writerow(map(_cell, fields.values()))
     return file.getvalue().encode()
 
 

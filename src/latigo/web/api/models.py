@@ -1,8 +1,10 @@
 """Endpoints: projects and models."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from http import HTTPStatus
 from typing import Annotated
 
 from pydantic import Field
@@ -27,11 +29,13 @@ from latigo.reports.names import KnownNames, not_on_server, read_names, require_
 from latigo.reports.receipts import ReceiptReport, read_receipts
 from latigo.reports.search import Found, search
 from latigo.reports.story import sentences
+from latigo.reports.verification import Verification
 from latigo.runtime.times import parse_time
 from latigo.web.api.context import Context
-from latigo.web.api.endpoint import Endpoint, Name, OfModel, Question
+from latigo.web.api.endpoint import Endpoint, Name, OfModel, Patterns, Question
 from latigo.web.api.paging import Page, Paged
 from latigo.web.api.times import When
+from latigo.web.problems import refuse
 
 Search = Annotated[str, Field(max_length=200, description="Parts of the name, in any order.")]
 
@@ -40,19 +44,16 @@ class ModelsQuestion(Paged):
     """Which models."""
 
     q: Search = ""
-    project: Annotated[
-        tuple[Name, ...], Field(max_length=100, description="Names, or patterns with *; any of them.")
-    ] = ()
-    model: Annotated[tuple[Name, ...], Field(max_length=100, description="The same.")] = ()
+    project: Patterns = ()
+    model: Patterns = ()
+    sensor: Annotated[Name | None, Field(description="Only models that read this tag.")] = None
     state: ModelState | None = None
     order: ModelOrder = "name"
 
 
 async def _models(context: Context, asked: ModelsQuestion) -> Page[KnownModel]:
-    for project in asked.project:
-        await _require_pattern(context, project, None)
-    for model in asked.model:
-        await _require_pattern(context, asked.project[0] if len(asked.project) == 1 else None, model)
+    await context.require_all(asked.project, asked.model)
+    await context.require(None, sensor=asked.sensor)
     rows = await read_models(
         context.database,
         asked.project or None,
@@ -60,17 +61,11 @@ async def _models(context: Context, asked: ModelsQuestion) -> Page[KnownModel]:
         state=asked.state,
         order=asked.order,
         q=asked.q,
+        sensor=asked.sensor,
         most=asked.limit,
         skip=asked.skip,
     )
     return asked.page(rows, context.now())
-
-
-async def _require_pattern(context: Context, project: str | None, model: str | None) -> None:
-    """Check names that are no patterns."""
-    plain = {name for name in (project, model) if name is not None and "*" not in name}
-    if plain and (model is None or model in plain):
-        await context.require(project if project in plain else None, model)
 
 
 MODELS = Endpoint(
@@ -181,6 +176,44 @@ EXPLAIN = Endpoint(
 )
 
 
+class VerifyQuestion(OfModel):
+    """Which moment of a model is predicted again."""
+
+    at: When
+
+
+class OneAtATime:
+    """Keeps a process from predicting several slots again at once: it has other work."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+
+
+async def _verify(context: Context, asked: VerifyQuestion) -> Verification:
+    await _require_model(context, asked.ref)
+    if context.predict_again is None:
+        raise refuse(
+            "no-source", HTTPStatus.SERVICE_UNAVAILABLE, "this process has no source of readings open: ask latigo serve"
+        )
+    at = parse_time(asked.at, context.now())
+    explanation = await read_explanation(context.database, asked.ref, at, context.settings.ledger.history)
+    async with context.kept.of(OneAtATime, OneAtATime).turn:
+        return await context.predict_again(asked.ref, explanation)
+
+
+VERIFY = Endpoint(
+    method="POST",
+    path="/models/{project}/{model}/verify",
+    summary="Predict the slot of a moment again, written nowhere, and compare it with what a sink holds.",
+    question=VerifyQuestion,
+    answer=Verification,
+    handle=_verify,
+    asks_others=True,
+    limit=timedelta(seconds=60),
+    examples=({"at": "-2h"},),
+)
+
+
 class SearchQuestion(Question):
     """What is looked for."""
 
@@ -228,4 +261,4 @@ def require_model(known: KnownNames, ref: ModelRef, excluded: Sequence[str]) -> 
         raise
 
 
-ENDPOINTS = (MODELS, MODEL, MODEL_ON_SERVER, RECEIPTS, EXPLAIN, SEARCH)
+ENDPOINTS = (MODELS, MODEL, MODEL_ON_SERVER, RECEIPTS, EXPLAIN, VERIFY, SEARCH)

@@ -10,10 +10,10 @@ from typing import Annotated, Generic, TypeVar
 from pydantic import Field
 
 from latigo.domain.errors import Misused
-from latigo.reports.base import Listing, Report
+from latigo.reports.base import Listing, Report, Row
 from latigo.web.api.endpoint import Question
 
-T = TypeVar("T", bound=Report)
+T = TypeVar("T", bound=Report | Row)
 
 PAGE = 100
 LARGEST_PAGE = 1000

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from latigo.actions.hand_back import Held, TakenBack, hand_back
 from latigo.actions.limits import reset_limits, resume_backfill, set_limits
@@ -16,6 +16,8 @@ from latigo.domain.task import Lane
 from latigo.reports.base import Listing, Report
 from latigo.reports.choices import TaskState, WindowOrder, WindowState
 from latigo.reports.circuits import CircuitStatus, read_open_circuits
+from latigo.reports.cost import read_cost
+from latigo.reports.gordo_cost import Capacity, GordoCost
 from latigo.reports.limits import BackfillPause, ConfiguredLimits, LimitsReport, read_limits
 from latigo.reports.plan import MissingWindow, ProjectBacklog, read_plan
 from latigo.reports.queue import (
@@ -25,15 +27,18 @@ from latigo.reports.queue import (
     read_partitions,
     read_queue_outages,
 )
-from latigo.reports.snapshot import QueueOutage
 from latigo.reports.status import read_stopped
+from latigo.reports.status_parts import QueueOutage
 from latigo.reports.tasks import OutstandingTask, TaskFilter, read_tasks
 from latigo.runtime.times import parse_time
+from latigo.runtime.units import format_duration, parse_duration
 from latigo.settings import EventHubQueue, Settings
 from latigo.web.api.context import Context
-from latigo.web.api.endpoint import Endpoint, Name, NoChoice, Question, Why
+from latigo.web.api.endpoint import Endpoint, Name, NoChoice, Patterns, Question, Why
 from latigo.web.api.paging import Page, Paged, all_rows
 from latigo.web.api.times import When
+
+_SHORTEST_BACKLOG, _LONGEST_BACKLOG = timedelta(seconds=1), timedelta(days=365)
 
 
 class QueueReport(Report):
@@ -78,15 +83,15 @@ CIRCUITS = Endpoint(
 class TasksQuestion(Paged):
     """Which tasks."""
 
-    project: Name | None = None
-    model: Name | None = None
+    project: Patterns = ()
+    model: Patterns = ()
     state: TaskState | None = None
     executor: Name | None = None
 
 
 async def _tasks(context: Context, asked: TasksQuestion) -> Page[OutstandingTask]:
-    await context.require(asked.project, asked.model)
-    wanted = TaskFilter(asked.project, asked.model, asked.state, asked.executor)
+    await context.require_all(asked.project, asked.model)
+    wanted = TaskFilter(asked.project or None, asked.model or None, asked.state, asked.executor)
     rows = await read_tasks(context.database, wanted, most=asked.limit, skip=asked.skip)
     return asked.page(rows, context.now())
 
@@ -103,8 +108,8 @@ TASKS = Endpoint(
 class PlanQuestion(Paged):
     """Which windows."""
 
-    project: Name | None = None
-    model: Name | None = None
+    project: Patterns = ()
+    model: Patterns = ()
     since: Annotated[When | None, Field(alias="from")] = None
     until: Annotated[When | None, Field(alias="to")] = None
     state: WindowState | None = None
@@ -119,15 +124,15 @@ class PlanPage(Page[MissingWindow]):
 
 
 async def _plan(context: Context, asked: PlanQuestion) -> PlanPage:
-    await context.require(asked.project, asked.model)
+    await context.require_all(asked.project, asked.model)
     now = context.now()
     start, end = (None if text is None else parse_time(text, now) for text in (asked.since, asked.until))
     if start and end and start >= end:
         raise Misused("from, to: the end should be after the begin")
     plan = await read_plan(
         context.database,
-        asked.project,
-        asked.model,
+        asked.project or None,
+        asked.model or None,
         start,
         end,
         state=asked.state,
@@ -146,6 +151,37 @@ PLAN = Endpoint(
     answer=PlanPage,
     handle=_plan,
     limit=timedelta(seconds=10),
+)
+
+
+def _within(text: str) -> str:
+    if not _SHORTEST_BACKLOG <= parse_duration(text) <= _LONGEST_BACKLOG:
+        shortest, longest = map(format_duration, (_SHORTEST_BACKLOG, _LONGEST_BACKLOG))
+        raise ValueError(f"{text} is not between {shortest} and {longest}")
+    return text
+
+
+class CostQuestion(Question):
+    """How soon the backlog is to be done."""
+
+    within: Annotated[str, Field(max_length=20, description="Such as 12h."), AfterValidator(_within)] = "1d"
+
+
+async def _cost(context: Context, asked: CostQuestion) -> GordoCost:
+    models, schedule = context.settings.models, context.settings.schedule
+    servers = len(models.urls) if models.endpoints == "url" else None
+    capacity = Capacity(schedule.interval, schedule.longest_window, servers, models.cached_per_worker)
+    return await read_cost(context.database, capacity, parse_duration(asked.within), context.now())
+
+
+COST = Endpoint(
+    path="/plan/cost",
+    summary="How many cores of Gordo predictions need, which models it loads on every call, and what would help most.",
+    question=CostQuestion,
+    answer=GordoCost,
+    handle=_cost,
+    limit=timedelta(seconds=30),
+    shared_for=timedelta(seconds=30),
 )
 
 
@@ -324,6 +360,7 @@ ENDPOINTS = (
     CIRCUITS,
     TASKS,
     PLAN,
+    COST,
     LIMITS,
     CHANGE_LIMITS,
     PROBE,

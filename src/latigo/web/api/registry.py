@@ -2,7 +2,19 @@
 
 from typing import Any
 
-from latigo.web.api import anomalies, controls, executors, failures, grid, models, queue, requests, series, status
+from latigo.web.api import (
+    about,
+    anomalies,
+    controls,
+    executors,
+    failures,
+    grid,
+    models,
+    queue,
+    requests,
+    series,
+    status,
+)
 from latigo.web.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
@@ -16,4 +28,5 @@ ENDPOINTS: tuple[Endpoint[Any, Any], ...] = (
     *grid.ENDPOINTS,
     *series.ENDPOINTS,
     *anomalies.ENDPOINTS,
+    *about.ENDPOINTS,
 )

@@ -94,7 +94,8 @@ async def _coverage(context: Context, asked: RangeQuestion) -> ModelCoverage:
 
 async def _predictions(context: Context, asked: PredictionsQuestion) -> SeriesReport:
     await context.require(asked.project, asked.model)
-    return await read_predictions(context.stores, asked.ref, asked.window(context), asked.chosen, asked.points)
+    window, chosen = asked.window(context), asked.chosen
+    return await read_predictions(context.database, context.stores, asked.ref, window, chosen, asked.points)
 
 
 async def _readings(context: Context, asked: SeriesQuestion) -> SeriesReport:

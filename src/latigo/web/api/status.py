@@ -11,8 +11,8 @@ from latigo.reports.actions import Happening, RecordedAction, read_actions, read
 from latigo.reports.base import Report
 from latigo.reports.choices import HistorySeries
 from latigo.reports.history import History, read_history
-from latigo.reports.snapshot import ProjectStatus
 from latigo.reports.status import Status, read_status
+from latigo.reports.status_parts import ProjectStatus
 from latigo.runtime.units import parse_duration
 from latigo.web.api.context import Context
 from latigo.web.api.endpoint import Endpoint, Name, NoChoice, Question

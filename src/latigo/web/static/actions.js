@@ -6,7 +6,7 @@ import { show } from "./dialog.js";
 import { copy, counted, figure, fill, h, nameOf, quoted, say, visible } from "./dom.js";
 import { renew } from "./live.js";
 import { href, modelHref } from "./router.js";
-import { duration, fullTime, slot, zoneLabel } from "./time.js";
+import { duration, fullTime, slot, when, zoneLabel } from "./time.js";
 
 /** Above so many models or calls, their number is typed to confirm. */
 const MOST_MODELS = 100, MOST_CALLS = 1000;
@@ -87,8 +87,8 @@ function confirm({ title, button, fields, first, preview, whyNeeded = false, com
     else look();
   }
 
-  /** Work out what it would do. @param {Preview | null} before  that of which the selection has changed @param {string} done  in spite of that */
-  async function look(before = null, done = "Nothing was done") {
+  /** Work out what it would do. @param {Preview | null} before  that of which the selection has changed */
+  async function look(before = null) {
     const mine = (turn += 1);
     shown = null;
     draw();
@@ -100,7 +100,7 @@ function confirm({ title, button, fields, first, preview, whyNeeded = false, com
       shown = found;
       key = newKey();
       fill(what, found ? [...found.lines, ...(found.notes || [])].filter(Boolean).map((text) => h("p", {}, text)) : null);
-      fill(trouble, before && found ? h("p", { class: "problem" }, h("strong", {}, `${done}: the selection has changed since the preview: ${difference(before.counts || {}, found.counts || {})}.`),
+      fill(trouble, before && found ? h("p", { class: "problem" }, h("strong", {}, `Nothing was done: the selection has changed since the preview: ${difference(before.counts || {}, found.counts || {})}.`),
         " What it would do now is above.") : null);
     } catch (error) {
       if (mine !== turn) return;
@@ -124,7 +124,7 @@ function confirm({ title, button, fields, first, preview, whyNeeded = false, com
       const kind = error.body?.type;
       if (error.status && error.status !== 503 && kind !== "in-progress") key = newKey();
       if (!open) say(`${title} ${error.message}`);
-      else if (kind === "selection-changed") await look(sent, error.done);
+      else if (kind === "selection-changed") await look(sent);
       else complain(error);
       draw();
     }
@@ -202,55 +202,51 @@ export function resume(project, model) {
 }
 
 /**
- * Try again what is parked or waits.
- * @param {{project?: string, model?: string, reason?: string, sensor?: string}[]} selectors  each is counted and sent by itself
+ * Try again what is parked or waits: one selection, counted before it is sent.
+ * @param {{project?: string, model?: string, reason?: string, sensor?: string, names?: string[], from?: string, to?: string}} selector
+ *   `names` are models as the command line has them; `from` and `to` limit it to the slots of a time
  * @param {string} of  what they are, for people
  * @param {string} [verb]
  */
-export function release(selectors, of, verb = "Release") {
-  const [only] = selectors;
+export function release(selector, of, verb = "Release") {
+  const { project, model, reason, sensor, names = [], from, to } = selector;
   confirm({
-    title: `${verb}: ${visible(of)}?`, button: verb,
+    title: `${verb}: ${visible(of)}?`, button: verb, ...(names.length ? { names: () => names } : {}),
     preview: async () => {
-      /** @type {{[what: string]: number}} */
-      const counts = { models: 0, windows: 0, waiting: 0, rechecked: 0 };
-      const expect = [];
-      for (const selector of selectors) {
-        const { count } = await post("/retry", { selector, dry_run: true });
-        for (const what of Object.keys(counts)) counts[what] += count[what];
-        expect.push(count.models ? count.digest : null);
-      }
-      const { models, windows, waiting, rechecked } = counts;
+      const { count } = await post("/retry", { selector, dry_run: true });
+      const { models, windows, waiting, rechecked, digest } = count;
       return {
-        counts, expect, nothing: !models,
+        counts: { models, windows, waiting, rechecked }, digest, nothing: !models,
         lines: models ? [
           `${counted(models, "model")}. Tried again: ${[windows ? `${counted(windows, "parked window")}, with a call each or more` : "", waiting ? `${counted(waiting, "task")} that waited for another attempt` : "",
             rechecked ? `slots without readings of ${counted(rechecked, "model")}` : ""].filter(Boolean).join("; ")}.`,
+          names.length > models ? `Of ${counted(names.length, "model")} that ${names.length === 1 ? "is" : "are"} chosen; the others have nothing to try again.` : "",
+          from && to ? `Only slots from ${when(from, true)} to ${when(to, true)} ${zoneLabel()}.` : "",
           "What fails again is parked again, so remove the cause first.",
         ] : ["Nothing of this is parked or waits any more: there is nothing to do."],
       };
     },
-    command: () => selectors.map(({ project, model, reason, sensor }) => [
-      "latigo retry", model && project ? `--model ${quoted(named(project, model))}` : project && `--project ${quoted(project)}`, reason && `--reason ${quoted(reason)}`,
-      sensor && `--sensor ${quoted(sensor)}`].filter(Boolean).join(" ")),
-    send: async (reason, key, { expect }) => {
-      let windows = 0, woken = 0, rechecked = 0, sent = 0;
-      for (const [at, selector] of selectors.entries()) {
-        if (expect[at] === null) continue;
-        try {
-          const done = await post("/retry", { selector, expect: expect[at], reason }, `${key}-${at}`);
-          windows += done.count.windows;
-          woken += done.woken;
-          rechecked += done.rechecked;
-          sent += 1;
-        } catch (error) {
-          if (sent) /** @type {any} */ (error).done = `${counted(sent, "model")} released, and then stopped`;
-          throw error;
-        }
-      }
-      const text = [windows ? `${counted(windows, "window")} released` : "", woken ? `${counted(woken, "task")} woken` : "", rechecked ? `${counted(rechecked, "model")} rechecked` : ""].filter(Boolean).join(", ");
-      return only.model && selectors.length === 1 && only.project ? { text: `${text}.`, link: modelHref(only.project, only.model), follow: "Follow the model" }
+    command: (why) => ["latigo retry", names.length > NAMES_IN_COMMAND ? "--models-from models.txt" : names.map(quoted).join(" "),
+      model && project ? `--model ${quoted(named(project, model))}` : project && `--project ${quoted(project)}`, reason && `--reason ${quoted(reason)}`,
+      sensor && `--sensor ${quoted(sensor)}`, from && `--from ${short(from)}`, to && `--to ${short(to)}`, why && `--note ${quoted(why)}`].filter(Boolean).join(" "),
+    send: async (why, key, { digest }) => {
+      const { count, woken, rechecked } = await post("/retry", { selector, expect: digest, reason: why }, key);
+      const text = [count.windows ? `${counted(count.windows, "window")} released` : "", woken ? `${counted(woken, "task")} woken` : "", rechecked ? `${counted(rechecked, "model")} rechecked` : ""].filter(Boolean).join(", ");
+      return project && model ? { text: `${text}.`, link: modelHref(project, model), follow: "Follow the model" }
         : { text: `${text}.`, link: href("/queue"), follow: "Follow them in the queue" };
+    },
+  });
+}
+
+/** Accept a list that has lost many models. @param {string} project */
+export function acceptLoss(project) {
+  confirm({
+    title: `Accept the list of ${visible(project)}?`, button: "Accept",
+    preview: words("The list of models that the server has now is taken as it is; models that it lacks are missing, and retired a day later.", "Their predictions and their coverage stay. Where the server has them again, they go on."),
+    command: () => `latigo models accept-loss ${quoted(project)}`,
+    send: async (_reason, key) => {
+      const { accepted } = await post("/accept-loss", { project }, key);
+      return { text: accepted ? "Accepted: it is used from the next reading on." : "It is not quarantined any more.", link: href("/models", { project, view: "table" }), follow: "Show its models" };
     },
   });
 }

@@ -49,6 +49,14 @@ export async function post(path, body, key) {
   return response.json().catch(() => { throw new Problem(0, "The server has not sent the whole answer."); });
 }
 
+/**
+ * Return the answer to a request that goes on: what it says is read as it comes.
+ * @param {string} path @param {{[name: string]: string}} headers @param {AbortSignal} signal
+ */
+export function follow(path, headers, signal) {
+  return send(address(path), { headers: { Accept: "text/event-stream", ...headers }, cache: "no-store" }, signal, true);
+}
+
 /** Return the address of what the API has. @param {string} path @param {{[name: string]: any}} [query] */
 export function address(path, query = {}) {
   const search = new URLSearchParams();
@@ -61,26 +69,30 @@ export function address(path, query = {}) {
 
 /**
  * @param {string} url @param {RequestInit & {headers?: {[name: string]: string}}} init @param {AbortSignal} [signal]
+ * @param {boolean} [lasting]  the time limit is of its beginning
  * @returns {Promise<Response>}
  */
-async function send(url, init, signal) {
+async function send(url, init, signal, lasting = false) {
   const token = sessionStorage.getItem(TOKEN);
   const headers = { ...init.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
   const most = init.method ? ACT_LIMIT_MS : LIMIT_MS;
-  const limit = AbortSignal.timeout(most);
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(), most);
   let response;
   try {
-    response = await fetch(url, { ...init, headers, signal: signal ? AbortSignal.any([signal, limit]) : limit });
+    response = await fetch(url, { ...init, headers, signal: signal ? AbortSignal.any([signal, limit.signal]) : limit.signal });
+    if (lasting) clearTimeout(timer);
   } catch (error) {
+    clearTimeout(timer);
     if (signal && signal.aborted) throw error;
-    throw new Problem(0, limit.aborted ? `The server has not answered within ${most / 1000} s.` : "The server cannot be reached.");
+    throw new Problem(0, limit.signal.aborted ? `The server has not answered within ${most / 1000} s.` : "The server cannot be reached.");
   }
   if (response.ok) return response;
   const body = await response.json().catch(() => ({}));
   if (response.status === 401) {
     forgetToken();
     const keep = (/** @type {string} */ given) => sessionStorage.setItem(TOKEN, given);
-    if (await later("dialog", "askToken", keep, token ? body.detail : "")) return send(url, init, signal);
+    if (await later("dialog", "askToken", keep, token ? body.detail : "")) return send(url, init, signal, lasting);
   }
   throw new Problem(response.status, body.detail || body.title || body.error || `The server answered ${response.status}.`, body);
 }

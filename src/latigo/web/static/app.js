@@ -1,7 +1,7 @@
-// The frame: verdict, navigation, project, range, zone and search; and which module draws the rest.
+// The frame: verdict, navigation, project, range, zone and search. The module of a screen is loaded when it is first shown.
 
 import { get } from "./api.js";
-import { copy, figure, fill, h, say, visible } from "./dom.js";
+import { copy, figure, fill, h, say, visible, withoutCommand } from "./dom.js";
 import { everywhere, onScreen, showKeys } from "./keys.js";
 import { mark, on, start, togglePause } from "./live.js";
 import { Panel } from "./panel.js";
@@ -9,23 +9,13 @@ import { changed, go, href, onPlace, place, set } from "./router.js";
 import { searchBox } from "./search.js";
 import { verdictOf } from "./states.js";
 import { chooseZone, clock, duration, fixed, offerZones, rangeOf, rangeWords, zoneChoices, zoneLabel, zoneName } from "./time.js";
-import { anomalies } from "./anomalies.js";
-import { backfills } from "./backfills.js";
-import { failures } from "./failures.js";
-import { model } from "./model.js";
-import { models } from "./models.js";
-import { overview } from "./overview.js";
-import { queue } from "./queue.js";
-import { settings } from "./settings.js";
 
 /**
  * @typedef {{title: string, range: string, draw: (main: any, screen: Screen) => void, placed?: (screen: Screen) => void}} ScreenKind
  * @typedef {{panels: Panel[], range: import("./time.js").Range, add: (panel: Panel) => Panel, status: () => any,
- *   projects: () => string[], update: (() => void) | null, identity: string}} Screen
+ *   projects: () => string[], update: (() => void) | null, onStatus?: () => void, identity: string}} Screen
  */
 
-/** @type {{[part: string]: any}} */
-const SCREENS = { "": overview, models, anomalies, failures, backfills, queue, settings };
 const NAVIGATION = [
   ["", "Overview", "o"], ["models", "Models", "m"], ["anomalies", "Anomalies", "a"], ["failures", "Failures", "f"],
   ["backfills", "Backfills", "b"], ["queue", "Queue", "q"], ["settings", "Settings", "s"],
@@ -38,12 +28,16 @@ data.theme = localStorage.getItem("latigo-theme") || "auto";
 
 /** @type {Screen | null} */
 let screen = null;
+/** @type {ScreenKind} */
+let kind = { title: "Latigo", range: "24h", draw: () => {} };
+let turn = 0;
 /** @type {string[]} */
 let projects = [];
 
 const navigation = h("nav", { class: "main", "aria-label": "Screens" });
 const verdict = h("div", {});
 const banner = h("div", {});
+const more = h("nav", { class: "more", "aria-label": "More screens" }); // those that the bar of a narrow window has no room for
 const main = h("main", { id: "main", tabindex: "-1" });
 const markButton = h("button", { type: "button", class: "mark plain", title: "Pause or resume live updates (p)", onclick: pauseOrGoOn });
 const choices = h("div", { class: "choosing" });
@@ -54,7 +48,7 @@ document.body.replaceChildren(
   h("header", { class: "top" },
     h("div", { class: "bar" }, h("a", { class: "brand", href: href("/") }, "Latigo"), navigation, tools, markButton),
     banner, verdict),
-  main, h("p", { id: "message", role: "status", hidden: true }));
+  main, more, h("p", { id: "message", role: "status", hidden: true }));
 
 const status = new Panel({
   name: "status", load: (signal) => get("/status", {}, { signal }), draw: () => null, every: 10000, events: ["status", "failures", "circuits", "executors", "trouble"],
@@ -69,8 +63,10 @@ function drawFrame() {
   const here = parts[0] || "";
   if (summary) projects = summary.projects.map((/** @type {any} */ one) => one.project);
   const counts = { failures: summary?.projects.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + one.parked, 0), backfills: summary?.requests.active };
+  const minor = (/** @type {string} */ part) => part === "settings" || part === "anomalies";
+  fill(more, NAVIGATION.filter(([part]) => minor(part)).map(([part, title]) => h("a", { href: href(`/${part}`), "aria-current": here === part ? "page" : null }, title)));
   fill(navigation, NAVIGATION.map(([part, title, key]) => h("a", {
-    href: href(`/${part}`), class: part === "settings" || part === "anomalies" ? "minor" : null, "aria-current": here === part ? "page" : null, title: `${title} (g ${key})`,
+    href: href(`/${part}`), class: minor(part) ? "minor" : null, "aria-current": here === part ? "page" : null, title: `${title} (g ${key})`,
   }, title, counts[/** @type {"failures"} */ (part)] ? h("span", { class: "count" }, figure(counts[/** @type {"failures"} */ (part)])) : null)));
   const project = query.get("project");
   const range = currentRange();
@@ -83,7 +79,7 @@ function drawFrame() {
       else if (value !== "fixed") set({ range: value });
     }),
     choice("Time zone", zoneName(), zoneChoices().map(({ name, label }) => [name, label]), chooseZoneAndKeep),
-    choice("Colours", data.theme || "auto", [["auto", "auto"], ["light", "light"], ["dark", "dark"]], (value) => {
+    choice("Colours", data.theme || "auto", [["auto", "◐ auto"], ["light", "light"], ["dark", "dark"]], (value) => {
       localStorage.setItem("latigo-theme", value);
       data.theme = value;
       redraw();
@@ -91,13 +87,13 @@ function drawFrame() {
   drawMark();
   const unreachable = status.problem !== null;
   const [sign, words, kind] = verdictOf(unreachable || !summary ? "unknown" : summary.state);
-  const sentence = summary ? summary.headline : "";
+  const sentence = summary ? withoutCommand(summary.headline) : "";
   document.documentElement.toggleAttribute("data-unreachable", unreachable);
-  fill(verdict, (summary && here !== "") || unreachable ? h("div", { class: `verdict ${kind}${unreachable ? " unreachable" : ""}`, role: "status" },
+  fill(verdict, here !== "" || unreachable ? h("div", { class: `verdict ${kind}${unreachable ? " unreachable" : ""}`, role: "status" },
     h("span", { class: `sign ${kind}`, "aria-hidden": "true" }, sign),
     h("span", { class: "sentence", title: sentence || "" },
       unreachable ? [h("strong", {}, `${words}. `), summary ? `Last known at ${clock(summary.now)} ${zoneLabel()}: ` : "", visible(sentence || "")]
-        : [h("strong", {}, sentence && sentence.toLowerCase().startsWith(words.toLowerCase()) ? "" : `${words}: `), visible(sentence || "")])) : null);
+        : summary ? [h("strong", {}, sentence.toLowerCase().startsWith(words.toLowerCase()) ? "" : `${words}: `), visible(sentence)] : "Loading…")) : null);
   fill(banner, bannerText(summary) ? h("p", { class: "banner", role: "alert" }, bannerText(summary)) : null);
   document.title = `${summary && !unreachable ? `${sign} ` : ""}${screenTitle()} · Latigo`;
 }
@@ -142,18 +138,18 @@ function useZone() {
 }
 
 function currentRange() {
-  return rangeOf(place().query.get("range"), kindOf().range);
+  return rangeOf(place().query.get("range"), kind.range);
 }
 
-function kindOf() {
-  const { parts } = place();
-  if (parts[0] === "models" && parts.length >= 3) return model;
-  return SCREENS[parts[0] || ""] || overview;
+/** Return the name of the module that draws a place, and of its export. @param {string[]} parts */
+function moduleOf([part = "", ...more]) {
+  if (part === "models" && more.length > 1) return "model";
+  return NAVIGATION.some(([known]) => part && known === part) ? part : "overview";
 }
 
 function screenTitle() {
   const { parts } = place();
-  return parts[0] === "models" && parts.length >= 3 ? visible(parts.slice(2).join("/")) : kindOf().title;
+  return parts[0] === "models" && parts.length >= 3 ? visible(parts.slice(2).join("/")) : kind.title;
 }
 
 function redraw() {
@@ -163,18 +159,30 @@ function redraw() {
 }
 
 /** Show the screen of this place, or update the one that is shown. */
-function show() {
+async function show() {
   useZone();
   const { parts } = place();
   const identity = parts.join("/");
+  const mine = (turn += 1);
   if (screen && screen.identity === identity) {
     screen.range = currentRange();
     screen.update?.();
     drawFrame();
     return;
   }
+  const name = moduleOf(parts);
+  main.inert = true; // what is still shown belongs to another address
+  try {
+    const loaded = await import(`./${name}.js`);
+    if (mine !== turn) return;
+    kind = loaded[name];
+  } catch {
+    if (mine === turn) unreadable();
+    return;
+  }
   if (screen) for (const panel of screen.panels) panel.close();
   main.replaceChildren();
+  main.inert = false;
   onScreen([]);
   screen = {
     identity, panels: [], range: currentRange(), update: null,
@@ -182,7 +190,18 @@ function show() {
     status: () => status.data, projects: () => projects,
   };
   drawFrame();
-  kindOf().draw(main, screen);
+  if (name !== "model") main.append(h("h1", { class: "hidden" }, kind.title));
+  kind.draw(main, screen);
+}
+
+/** Say that the module of a screen cannot be had, and what to do; a browser asks for it again only when the page is loaded anew. */
+function unreadable() {
+  if (screen) for (const panel of screen.panels) panel.close();
+  screen = null;
+  main.inert = false;
+  fill(main, h("section", { class: "panel", "aria-label": "Problem" }, h("p", { class: "problem" }, h("strong", {}, "Latigo cannot be reached, so this screen cannot be opened. "),
+    h("button", { type: "button", onclick: () => location.reload() }, "Try again"))));
+  drawFrame();
 }
 
 function pauseOrGoOn() {
@@ -207,7 +226,7 @@ function zoom(factor) {
 
 everywhere([
   { keys: "?", does: "this list", run: showKeys },
-  { keys: "/", does: "search", run: () => document.querySelector(".search input")?.focus() },
+  { keys: "/", does: "search", run: () => /** @type {HTMLElement | null} */ (document.querySelector(".search input"))?.focus() },
   ...NAVIGATION.map(([part, title, key]) => ({ keys: `g ${key}`, does: title, run: () => go(href(`/${part}`)) })),
   { keys: "[", does: "range one screen back", run: () => shift(-1) },
   { keys: "]", does: "range one screen forward", run: () => shift(1) },
@@ -226,4 +245,5 @@ on("mark", drawMark);
 setInterval(drawMark, 1000);
 onPlace(show);
 start();
+drawFrame();
 changed();

@@ -20,7 +20,7 @@ export const backfills = {
     const panel = screen.add(listPanel({
       title: "Backfills", extra: acts("New backfill…", "backfill", () => ({ from: new Date(screen.range.from).toISOString(), to: "now" })), name: "requests", path: "/requests", query: () => ({ limit: 100 }), events: ["request", "status"],
       key: (row) => String(row.id), open: (row) => href(`/backfills/${row.id}`),
-      empty: "No backfill was ever asked for. Missing time is filled by itself; ask for one to reach further back: latigo backfill --help",
+      empty: "No backfill was ever asked for. Missing time is filled by itself; ask for one to reach further back, or to predict again.",
       columns: [
         { title: "request", label: "", cell: (row) => h("a", { href: href(`/backfills/${row.id}`) }, `#${row.id} ${VERBS[row.kind] ?? row.kind ?? ""}`) },
         { title: "state", cell: (row) => row.state },

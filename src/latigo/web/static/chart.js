@@ -11,7 +11,7 @@ import { clock, day, ticks } from "./time.js";
  * @typedef {{height: number, label: string, onCursor?: (at: number | null) => void, onZoom?: (from: number, to: number) => void,
  *   onReset?: () => void, onClick?: (at: number) => void}} Options
  * @typedef {{setData: (data: Data) => void, setCursor: (at: number | null) => void, resize: () => void, recolour: () => void,
- *   values: (at: number) => (number | null)[], destroy: () => void}} Chart
+ *   values: (at: number) => (number | null)[], area: () => {left: number, width: number}, destroy: () => void}} Chart  `area`: where its lines are
  * @typedef {{time: number[], lines: Line[], from: number, to: number, threshold?: number | null}} Data  times are milliseconds
  */
 
@@ -95,11 +95,13 @@ function withLibrary(uPlot, node, options) {
   });
 
   function build() {
-    if (!data) return;
-    const series = [{ label: "" }], columns = [data.time.map((at) => at / 1000)], bands = [];
-    for (const line of data.lines) {
+    const shown = data;
+    if (!shown) return;
+    const range = () => data || shown;
+    const series = /** @type {any[]} */ ([{ label: "" }]), columns = /** @type {any[][]} */ ([shown.time.map((at) => at / 1000)]), bands = [];
+    for (const line of shown.lines) {
       series.push({
-        label: line.label, stroke: () => colours()[line.colour], width: line.width ?? 1.5, dash: line.dash, spanGaps: false, points: { show: line.hollow, size: 5 },
+        label: line.label, stroke: () => colours()[line.colour], width: line.width ?? 1.5, dash: line.dash, spanGaps: false, points: line.hollow ? { show: true, size: 6, width: 1.5, fill: () => colours().panel, stroke: () => colours()[line.colour] } : { show: false },
       });
       columns.push(line.values);
       if (line.low && line.high) {
@@ -109,14 +111,14 @@ function withLibrary(uPlot, node, options) {
         bands.push({ series: [series.length - 2, series.length - 1], fill: () => `${toHex(colours()[line.colour])}33` });
       }
     }
-    const kind = series.map(({ label }) => label).join("\n");
+    const kind = shown.lines.map(({ label, dash, hollow, low }) => `${label} ${dash} ${hollow} ${!!low}`).join("\n");
     if (plot && plot.kind === kind) { plot.setData(columns); return; }
     plot?.destroy();
     plot = new uPlot({
       width: Math.max(80, node.clientWidth), height: options.height, series, bands, legend: { show: false }, pxAlign: true,
-      scales: { x: { time: false, range: () => [data.from / 1000, data.to / 1000] }, y: { range: (/** @type {any} */ self, /** @type {number} */ low, /** @type {number} */ high) => (self.zoomedY ? [low, high] : span(data)) } },
+      scales: { x: { time: false, range: () => [range().from / 1000, range().to / 1000] }, y: { range: (/** @type {any} */ self, /** @type {number} */ low, /** @type {number} */ high) => (self.zoomedY ? [low, high] : span(range())) } },
       axes: [
-        axis({ size: 24, splits: (/** @type {any} */ self) => ticks(data.from, data.to, self.width / 90).map(({ at }) => at / 1000), values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((at) => (clock(at * 1000) === "00:00" ? day(at * 1000) : data.to - data.from > 10 * 86400e3 ? day(at * 1000) : clock(at * 1000))) }),
+        axis({ size: 24, splits: (/** @type {any} */ self) => ticks(range().from, range().to, self.width / 90).map(({ at }) => at / 1000), values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((at) => (clock(at * 1000) === "00:00" ? day(at * 1000) : range().to - range().from > 10 * 86400e3 ? day(at * 1000) : clock(at * 1000))) }),
         axis({ size: 54, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map(short) }),
       ],
       cursor: {
@@ -177,6 +179,7 @@ function withLibrary(uPlot, node, options) {
     resize() { if (plot && node.clientWidth) plot.setSize({ width: node.clientWidth, height: options.height }); },
     recolour() { plot?.redraw(false); },
     values: (at) => valuesAt(data, at),
+    area: () => ({ left: plot?.over.offsetLeft || 0, width: plot?.over.clientWidth || 0 }),
     destroy() { plot?.destroy(); plot = null; },
   };
 }

@@ -1,7 +1,7 @@
 // Elements from plain descriptions. Text is only ever set as text, so that a name can hold anything.
 
 /**
- * @typedef {Node | string | number | null | undefined | false} Child
+ * @typedef {Node | string | number | null | undefined | false | any[]} Child
  * @typedef {{[name: string]: any}} Properties  attributes; functions are handlers, `key` pairs nodes in `morph`
  */
 
@@ -9,11 +9,11 @@
  * Return a new element.
  * @param {string} tag
  * @param {Properties} [properties]
- * @param {...(Child | Child[])} children
+ * @param {...Child} children
  * @returns {any}
  */
 export function h(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
+  const node = /** @type {any} */ (document.createElement(tag));
   node.handlers = {};
   for (const [name, value] of Object.entries(properties)) {
     if (value === null || value === undefined || value === false) continue;
@@ -33,7 +33,7 @@ export function h(tag, properties = {}, ...children) {
  * Make the children of an element those that are given, changing only what differs: nothing moves under the pointer,
  * and focus stays.
  * @param {any} parent
- * @param {...(Child | Child[])} children
+ * @param {...Child} children
  */
 export function fill(parent, ...children) {
   const wanted = h("div", {}, ...children);
@@ -138,7 +138,12 @@ export function percent(share) {
 
 /** Return a bar of a share, and what it says. @param {number} share @param {string} [text] @param {string} [kind] */
 export function meter(share, text = percent(share), kind = "meter") {
-  return [h("span", { class: `share ${kind}`, role: "img", "aria-label": text }, h("i", { "width%": share * 100 })), text];
+  return [h("span", { class: `share ${kind}`, role: "img", "aria-label": text }, share > 0 ? h("i", { "width%": share * 100 }) : null), text];
+}
+
+/** Return a sentence of the server without the command that it names: the page has a link or a button for it. @param {string} text */
+export function withoutCommand(text) {
+  return text.replace(/ \((?:see )?latigo [^()]*\)/g, "");
 }
 
 /** Return a text as an argument in a shell. @param {string} text */

@@ -1,21 +1,27 @@
 // The heat map: one canvas over one octet a cell; rows are models, columns time. Only what is in sight is drawn.
 
-import { h, visible } from "./dom.js";
-import { channels, colours, PRECEDENCE, STATES } from "./states.js";
-import { markColour, mixed, patternOf, strength } from "./strip.js";
+import { counted, figure, h, visible } from "./dom.js";
+import { exact, shares, sums, UNKNOWN } from "./shades.js";
+import { colours, forced, PRECEDENCE, STATES } from "./states.js";
+import { drawMark } from "./strip.js";
 import { duration, ticks } from "./time.js";
 
 const AXIS = 34, BAND = 22, LEAST_COLUMN = 2, MOST_ROW = 18, NAMES_FROM = 11;
-const COVERED = 1, MISSING = 6, PARKED = 7, PAUSED = 9;
+/** Rows of a tile, which is painted as a whole when any of it comes into sight; and how many cells the tiles that are kept have. */
+const TILE = 128, MOST_TILED = 4_000_000;
 
 /**
- * @typedef {{version: any, from: number, to: number, step: number, columns: number, rows: number,
+ * @typedef {{version: any, from: number, to: number, step: number, columns: number, rows: number, counts?: DataView | null,
  *   groups: {project: string, first: number, rows: number}[], ids: any[], names: string[], marks: {column: number, share: number, cause: string}[]}} Shape
+ *   `counts`: models by group, column and state, where there are too many models to have all cells at once
  * @typedef {{row: number, column: number}} Cell
  */
 
 export class Grid {
-  /** @param {{onCell: (cell: Cell | null, pinned: boolean) => void, onOpen: (cell: Cell) => void, onBlock: (text: string, block: {from: Cell, to: Cell} | null) => void}} handlers */
+  /**
+   * @param {{onCell: (cell: Cell | null, pinned: boolean) => void, onOpen: (cell: Cell) => void, onBlock: (text: string, block: {from: Cell, to: Cell} | null) => void,
+   *   onNeed: (first: number, last: number) => void}} handlers  `onNeed`: cells of these rows come into sight and are not there
+   */
   constructor(handlers) {
     this.handlers = handlers;
     this.canvas = h("canvas", {});
@@ -25,7 +31,9 @@ export class Grid {
       "aria-label": "Heat map of models and time. Arrow keys move, Enter opens the model. The table view says the same in words.",
     }, this.space, this.canvas);
     this.shape = /** @type {Shape | null} */ (null);
-    this.cells = new Uint8Array();
+    this.cells = /** @type {Uint8Array} */ (new Uint8Array());
+    this.label = 0; // width of the names
+    this.column = 1; // width of a column
     this.zoom = "fit";
     this.collapsed = new Set();
     this.cell = /** @type {Cell | null} */ (null);
@@ -33,6 +41,9 @@ export class Grid {
     this.block = /** @type {{from: Cell, to: Cell} | null} */ (null);
     this.images = new Map();
     this.bands = new Map();
+    /** @type {Map<number, HTMLCanvasElement>} */
+    this.tiles = new Map();
+    this.painted = 0; // cells that were made to pixels so far: the work of scrolling, which a test measures
     this.waiting = 0;
     this.node.addEventListener("scroll", () => this.later());
     this.canvas.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => this.moved(event));
@@ -44,9 +55,7 @@ export class Grid {
     this.observer.observe(this.node);
   }
 
-  close() {
-    this.observer.disconnect();
-  }
+  close() { this.observer.disconnect(); }
 
   /** Show other cells; the place that one looks at stays. @param {Shape} shape @param {Uint8Array} cells */
   setData(shape, cells) {
@@ -67,9 +76,18 @@ export class Grid {
     this.changed();
   }
 
+  /** Have rows that were not there. @param {number} first @param {Uint8Array} octets */
+  setPart(first, octets) {
+    this.cells.set(octets, first * /** @type {Shape} */ (this.shape).columns);
+    this.tiles.clear();
+    this.later();
+  }
+
+  /** Draw everything anew: cells or colours are others. */
   changed() {
     this.images.clear();
     this.bands.clear();
+    this.tiles.clear();
     this.lay();
   }
 
@@ -122,6 +140,7 @@ export class Grid {
     if (!shape || !places) return 0;
     const began = performance.now();
     const colour = colours();
+    this.seen = /** @type {{first: number, last: number} | null} */ (null); // rows in sight
     const scale = devicePixelRatio || 1;
     const context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
     const width = this.canvas.width / scale, height = this.canvas.height / scale;
@@ -159,13 +178,14 @@ export class Grid {
     const shape = /** @type {Shape} */ (this.shape);
     const each = /** @type {number} */ (this.each), wide = /** @type {number} */ (this.column) * shape.columns;
     if (each < 1) {
-      context.drawImage(this.shareOf(place), left, top, wide, place.height);
+      context.drawImage(shape.counts ? this.bandOf(place.group) : this.shareOf(place), left, top, wide, place.height);
       return;
     }
     const first = Math.max(0, Math.floor((AXIS - top) / each)), last = Math.min(place.rows, Math.ceil((AXIS + sight - top) / each));
     if (last <= first) return;
-    const image = this.imageOf(place.group.first + first, last - first);
-    context.drawImage(image, 0, 0, shape.columns, last - first, left, top + first * each, wide, (last - first) * each);
+    this.seen = { first: Math.min(this.seen?.first ?? Infinity, place.group.first + first), last: Math.max(this.seen?.last ?? 0, place.group.first + last) };
+    this.need(place.group.first + first, place.group.first + last);
+    this.drawTiles(context, place.group.first + first, place.group.first + last, left, top + first * each, wide);
     if (each >= 8) this.drawMarks(context, place.group.first + first, last - first, left, top + first * each, colour);
     if (each >= 6) {
       context.fillStyle = colour.panel;
@@ -173,19 +193,38 @@ export class Grid {
     }
   }
 
-  /** Return a canvas with one pixel a cell. @param {number} first @param {number} rows */
-  imageOf(first, rows) {
-    const shape = /** @type {Shape} */ (this.shape);
-    if (!this.tile || this.tile.width !== shape.columns || this.tile.height < rows) {
-      this.tile = h("canvas", { width: shape.columns, height: rows });
+  /** Ask for rows that are not there. @param {number} first @param {number} last */
+  need(first, last) {
+    const { columns, counts } = /** @type {Shape} */ (this.shape);
+    if (!counts) return;
+    while (first < last && this.cells[first * columns] !== UNKNOWN) first += 1;
+    while (first < last && this.cells[(last - 1) * columns] !== UNKNOWN) last -= 1;
+    if (first < last) this.handlers.onNeed(first, last);
+  }
+
+  /** @param {CanvasRenderingContext2D} context @param {number} first @param {number} last @param {number} left @param {number} top @param {number} wide */
+  drawTiles(context, first, last, left, top, wide) {
+    const { columns } = /** @type {Shape} */ (this.shape), each = /** @type {number} */ (this.each);
+    for (let row = first; row < last;) {
+      const tile = Math.floor(row / TILE), end = Math.min(last, (tile + 1) * TILE);
+      context.drawImage(this.tileOf(tile), 0, row - tile * TILE, columns, end - row, left, top + (row - first) * each, wide, (end - row) * each);
+      row = end;
     }
-    const pen = this.tile.getContext("2d");
-    const image = pen.createImageData(shape.columns, rows);
-    const pixels = new Uint32Array(image.data.buffer), palette = paletteOf();
-    const from = first * shape.columns;
-    for (let at = 0; at < pixels.length; at += 1) pixels[at] = palette[this.cells[from + at]];
-    pen.putImageData(image, 0, 0);
-    return this.tile;
+  }
+
+  /** Return a canvas with one pixel a cell. @param {number} tile */
+  tileOf(tile) {
+    const { columns, rows } = /** @type {Shape} */ (this.shape);
+    const known = this.tiles.get(tile);
+    if (known) return known;
+    const made = exact(this.cells, columns, tile * TILE, Math.min(TILE, rows - tile * TILE));
+    this.painted += made.width * made.height;
+    for (const oldest of this.tiles.keys()) {
+      if (this.tiles.size * TILE * columns < MOST_TILED) break;
+      this.tiles.delete(oldest);
+    }
+    this.tiles.set(tile, made);
+    return made;
   }
 
   /** Return a canvas whose pixels stand for several rows each, by shares: nothing is exaggerated. @param {any} place */
@@ -202,7 +241,8 @@ export class Grid {
   bandOf(group) {
     const known = this.bands.get(group.project);
     if (known) return known;
-    const image = shares(this.cells, /** @type {Shape} */ (this.shape).columns, group.first, group.rows, 1);
+    const { columns, counts, groups } = /** @type {Shape} */ (this.shape);
+    const image = counts ? sums(counts, columns, groups.indexOf(group)) : shares(this.cells, columns, group.first, group.rows, 1);
     this.bands.set(group.project, image);
     return image;
   }
@@ -210,16 +250,15 @@ export class Grid {
   /** @param {CanvasRenderingContext2D} context @param {number} first @param {number} rows @param {number} left @param {number} top @param {{[name: string]: string}} colour */
   drawMarks(context, first, rows, left, top, colour) {
     const { columns } = /** @type {Shape} */ (this.shape);
-    const each = /** @type {number} */ (this.each), wide = /** @type {number} */ (this.column);
+    const each = /** @type {number} */ (this.each), wide = /** @type {number} */ (this.column), letters = forced();
     for (let row = 0; row < rows; row += 1) {
       const from = (first + row) * columns;
       for (let column = 0; column < columns; column += 1) {
         const state = STATES[this.cells[from + column]];
-        if (!state || !state.mark) continue;
+        if (!state || (!state.mark && !letters)) continue;
         let end = column + 1;
         while (end < columns && this.cells[from + end] === state.code) end += 1;
-        context.fillStyle = patternOf(context, state.mark, markColour(state.key, colour)) || colour.quiet;
-        context.fillRect(left + column * wide, top + row * each, (end - column) * wide, each);
+        drawMark(context, state, colour, left + column * wide, top + row * each, (end - column) * wide, each);
         column = end - 1;
       }
     }
@@ -284,6 +323,7 @@ export class Grid {
   /** @param {CanvasRenderingContext2D} context @param {number} left @param {number} width @param {number} height @param {{[name: string]: string}} colour */
   drawCross(context, left, width, height, colour) {
     const wide = /** @type {number} */ (this.column);
+    if (!this.block && !this.cell) return;
     context.save();
     context.beginPath();
     context.rect(/** @type {number} */ (this.label), AXIS, width, height);
@@ -422,14 +462,12 @@ export class Grid {
     this.point(next, true);
   }
 
-  clear() {
-    this.choose(null);
-    this.point(null);
-  }
+  clear() { this.choose(null); this.point(null); }
 
-  /** Return the state of a cell. @param {Cell} cell */
+  /** Return the state of a cell; null where it is not there yet, and is asked for. @param {Cell} cell */
   stateOf({ row, column }) {
-    return STATES[this.cells[row * /** @type {Shape} */ (this.shape).columns + column]] || STATES[0];
+    this.need(row, row + 1);
+    return STATES[this.cells[row * /** @type {Shape} */ (this.shape).columns + column]] || null;
   }
 
   /** Return the project of a row. @param {number} row */
@@ -442,65 +480,12 @@ export class Grid {
     const shape = /** @type {Shape} */ (this.shape);
     const [first, last] = [Math.min(from.row, to.row), Math.max(from.row, to.row)];
     const [start, end] = [Math.min(from.column, to.column), Math.max(from.column, to.column)];
-    const counts = new Array(STATES.length).fill(0);
+    const counts = new Array(UNKNOWN + 1).fill(0);
     for (let row = first; row <= last; row += 1) for (let column = start; column <= end; column += 1) counts[this.cells[row * shape.columns + column]] += 1;
-    const said = PRECEDENCE.filter((code) => counts[code] && code !== 0).map((code) => `${counts[code]} ${STATES[code].word}`);
-    return `${last - first + 1} models × ${duration(((end - start + 1) * shape.step) / 1000)}: ${said.join(", ") || "nothing desired"}`;
+    const said = PRECEDENCE.filter((code) => counts[code] && code !== 0).map((code) => `${figure(counts[code])} ${STATES[code].word}`);
+    if (counts[UNKNOWN]) said.push("what is not in sight is not counted");
+    return `${counted(last - first + 1, "model")} × ${duration(((end - start + 1) * shape.step) / 1000)}: ${said.join(", ") || "nothing desired"}`;
   }
-}
-
-/**
- * Return a canvas in which each pixel is the share of several rows: from covered to missing by the root of the share in
- * six steps, parked from a half on, and what else most of them are where nothing is missing.
- * @param {Uint8Array} cells @param {number} columns @param {number} first @param {number} rows @param {number} height
- */
-export function shares(cells, columns, first, rows, height) {
-  const width = Math.max(1, columns), states = STATES.length;
-  const canvas = h("canvas", { width, height });
-  const pen = canvas.getContext("2d");
-  const image = pen.createImageData(width, height);
-  const pixels = new Uint32Array(image.data.buffer);
-  const palette = paletteOf(), steps = stepsOf();
-  const counts = new Uint32Array(width * states);
-  let row = 0;
-  for (let y = 0; y < height; y += 1) {
-    counts.fill(0);
-    const end = Math.max(row + 1, Math.round(((y + 1) / height) * rows));
-    let at = (first + row) * columns;
-    for (; row < Math.min(end, rows); row += 1) for (let column = 0; column < columns; column += 1) counts[column * states + cells[at++]] += 1;
-    for (let column = 0; column < columns; column += 1) {
-      const from = column * states;
-      let desired = 0, most = COVERED;
-      for (let code = 1; code < states; code += 1) {
-        if (code === PAUSED) continue;
-        desired += counts[from + code];
-        if (code !== MISSING && counts[from + code] > counts[from + most]) most = code;
-      }
-      const missing = counts[from + MISSING];
-      if (!desired) pixels[y * width + column] = palette[counts[from + PAUSED] ? PAUSED : 0];
-      else if (counts[from + PARKED] * 2 >= desired) pixels[y * width + column] = palette[PARKED];
-      else if (missing) pixels[y * width + column] = steps[Math.round(strength(missing / desired) * 6)];
-      else pixels[y * width + column] = palette[most];
-    }
-  }
-  pen.putImageData(image, 0, 0);
-  return canvas;
-}
-
-/** @param {string} colour */
-function pixel(colour) {
-  const [red, green, blue] = channels(colour);
-  return (255 << 24 | blue << 16 | green << 8 | red) >>> 0;
-}
-
-function paletteOf() {
-  const colour = colours();
-  return Uint32Array.from({ length: 256 }, (_, code) => pixel(STATES[code] ? colour[STATES[code].key] : colour.none));
-}
-
-function stepsOf() {
-  const colour = colours();
-  return Array.from({ length: 7 }, (_, step) => pixel(mixed(colour.covered, colour.missing, step / 6)));
 }
 
 /** Return a text that is cut in the middle to a width. @param {CanvasRenderingContext2D} context @param {string} text @param {number} width */

@@ -9,7 +9,7 @@ import { Table } from "./table.js";
 
 /**
  * Return a panel with a table of items.
- * @param {{title: string, name: string, path: string, query?: () => {[name: string]: any}, columns: any[], key: (row: any) => string, empty: any,
+ * @param {{title: string, name: string, path: string, query?: () => {[name: string]: any}, columns: import("./table.js").Column[], key: (row: any) => string, empty: any,
  *   open?: (row: any) => string, extra?: any, events?: string[], items?: (data: any) => any[], note?: (data: any) => any}} options
  */
 export function listPanel({ title, name, path, query = () => ({}), columns, key, empty, open, extra = null, events = ["status"], items = (data) => data.items || [], note = () => null }) {

@@ -1,18 +1,17 @@
 // One model: how it is, its coverage, its series, the story of a moment, what was settled, and what it is made of.
 
 import { get, Problem } from "./api.js";
-import { createChart, short } from "./chart.js";
-import { copy, counted, figure, fill, h, meter, nameOf, percent, quoted, visible } from "./dom.js";
+import { copy, counted, figure, fill, h, nameOf, quoted, visible } from "./dom.js";
 import { onScreen } from "./keys.js";
-import { acts } from "./later.js";
+import { acts, later } from "./later.js";
 import { listPanel } from "./lists.js";
 import { Panel } from "./panel.js";
 import { href, place, set } from "./router.js";
 import { colours, PRECEDENCE, STATES, verdictOf } from "./states.js";
-import { canvas, legend, markColour, patternOf } from "./strip.js";
-import { clock, duration, fixed, fullTime, inZone, moment, rangeOf, slot, when, zoneLabel } from "./time.js";
+import { canvas, drawMark, legend } from "./strip.js";
+import { age, duration, fixed, fullTime, moment, rangeOf, slot, when, zoneLabel } from "./time.js";
 
-const WORST = 8, MOST_TAGS = 50, READINGS_DAYS = 1, HEIGHT = 130, TABS = [["series", "Series"], ["receipts", "Receipts"], ["about", "About"]];
+const TABS = [["series", "Series"], ["receipts", "Receipts"], ["about", "About"]];
 
 export const model = {
   title: "Model",
@@ -25,17 +24,26 @@ export const model = {
     const times = () => ({ from: new Date(screen.range.from).toISOString(), to: new Date(screen.range.to).toISOString() });
     const renew = () => { screen.range = rangeOf(place().query.get("range"), model.range); };
 
-    const head = screen.add(new Panel({ name: "the-model", load: (signal) => get(path, {}, { signal }), draw: (data) => headOf(project, name, data, times) }));
+    /** @type {any} */
+    let shown = null;
+    const head = screen.add(new Panel({ name: "the-model", load: (signal) => get(path, {}, { signal }), draw: (data) => { shown?.known?.(); return headOf(project, name, data, times); } }));
     const strips = screen.add(new Panel({
       name: "coverage", title: "Coverage", atMost: 5000,
-      load: (signal) => { renew(); return get(`${path}/coverage`, times(), { signal }); }, draw: (data) => stripsOf(data, screen.range),
+      load: (signal) => { renew(); return get(`${path}/coverage`, times(), { signal }); }, draw: (data) => { shown?.covered?.(); return stripsOf(data, screen.range); },
     }));
     const tabs = h("div", { class: "tabs", role: "tablist" });
     const content = h("div", { role: "tabpanel" });
-    main.append(head.node, strips.node, h("section", { class: "panel", "aria-label": "Details" }, tabs, content));
+    const details = h("section", { class: "panel", "aria-label": "Details" }, tabs, content);
+    const others = h("p", { hidden: true }, h("a", { href: href("/models", { view: "table", project: null, q: name.split(/[^\p{L}\p{N}]+/u)[0] }) }, "Models with a similar name"));
+    main.append(head.node, others, strips.node, details);
+    const showHead = head.show.bind(head);
+    head.show = () => {
+      showHead();
+      const unknown = head.data === null && head.problem?.status === 404;
+      others.hidden = !unknown;
+      strips.node.hidden = details.hidden = unknown;
+    };
 
-    /** @type {any} */
-    let shown = null;
     let tab = "";
     const update = () => {
       const wanted = TABS.some(([key]) => key === place().query.get("tab")) ? /** @type {string} */ (place().query.get("tab")) : "series";
@@ -43,7 +51,9 @@ export const model = {
       if (wanted !== tab) {
         shown?.close();
         tab = wanted;
-        shown = { series: () => seriesTab(content, screen, path, project, name, times), receipts: () => receiptsTab(content, screen, path), about: () => aboutTab(content, screen, head, project) }[wanted]?.();
+        /** @type {{[tab: string]: () => any}} */
+        const made = { series: () => lazily((wanted) => later("series", "seriesTab", { content, screen, path, project, name, times, strips, wanted })), receipts: () => receiptsTab(content, screen, path), about: () => aboutTab(content, screen, head, path, project) };
+        shown = made[wanted]();
       } else shown.update();
     };
     let before = screen.range.text;
@@ -59,6 +69,21 @@ export const model = {
     ]);
   },
 };
+
+/** Return a tab whose module is loaded when it is opened. @param {(wanted: () => boolean) => Promise<any>} make */
+function lazily(make) {
+  /** @type {any} */
+  let tab = null;
+  let closed = false;
+  make(() => !closed).then((made) => { tab = made; });
+  return {
+    update() { tab?.update(); },
+    covered() { tab?.covered(); },
+    /** @param {...any} given */
+    step(...given) { tab?.step(...given); },
+    close() { closed = true; tab?.close?.(); },
+  };
+}
 
 /** @param {string} project @param {string} name @param {any} data @param {() => any} times */
 function headOf(project, name, data, times) {
@@ -82,7 +107,7 @@ function headOf(project, name, data, times) {
     ].filter(([, value]) => value !== undefined && value !== null && value !== "" && value !== false).map(([label, value]) => h("span", {}, `${label} `, h("b", {}, visible(String(value)))))),
     data.known ? h("p", { class: "row actions", role: "group", "aria-label": "Actions" },
       acts("Predict now…", "runNow", project, name), stretch("Back-fill…"), stretch("Predict again…", true),
-      known.parked || data.failures.some((/** @type {any} */ one) => one.state === "parked") ? acts("Release…", "release", [{ project, model: name }], name) : null,
+      known.parked || data.failures.some((/** @type {any} */ one) => one.state === "parked") ? acts("Release…", "release", { project, model: name }, name) : null,
       known.state === "paused" ? acts("Resume…", "resume", project, name) : acts("Pause…", "pause", project, name)) : null,
     h("p", { class: "row" }, h("button", { type: "button", onclick: () => copy(command) }, `Copy: ${visible(command)}`),
       grafana(project, name) ? h("a", { href: grafana(project, name), target: "_blank", rel: "noreferrer" }, "Open in Grafana") : null),
@@ -132,8 +157,7 @@ function stripsOf(data, range) {
           const state = STATES.find(({ key }) => key === stateKey(one.state)) || STATES[0];
           context.fillStyle = colour[state.key];
           context.fillRect(x(one.from), 0, Math.max(1, x(one.to) - x(one.from)), height);
-          const pattern = patternOf(context, state.mark, markColour(state.key, colour));
-          if (pattern) { context.fillStyle = pattern; context.fillRect(x(one.from), 0, Math.max(1, x(one.to) - x(one.from)), height); }
+          drawMark(context, state, colour, x(one.from), 0, Math.max(1, x(one.to) - x(one.from)), height);
         }
       }, stretches),
       revisions.length > 1 ? [h("span", {}, "revision"), strip(`${revisions.length} revisions`, range, (context, x, width, height) => {
@@ -189,204 +213,6 @@ function strip(label, range, draw, stretches) {
   });
 }
 
-/** @param {HTMLElement} content @param {any} screen @param {string} path @param {string} project @param {string} name @param {() => any} times */
-function seriesTab(content, screen, path, project, name, times) {
-  const charts = h("div", { class: "charts" }), more = h("p", {});
-  /** @type {Map<string, any>} */
-  const drawn = new Map();
-  let everything = false;
-  const series = new Panel({
-    name: "series", title: "", atMost: 15000,
-    load: async (signal) => {
-      const range = times();
-      const of = `${encodeURIComponent(project)}/${encodeURIComponent(name)}`;
-      const data = await get(`/predictions/${of}`, { ...range, points: 900, columns: everything ? "all" : `worst${WORST}` }, { signal });
-      const tags = [...new Set(data.columns.map((/** @type {any} */ one) => one.tag).filter(Boolean))];
-      const days = (screen.range.to - screen.range.from) / 86400e3;
-      const stored = data.columns.some((/** @type {any} */ one) => one.group === "model-input");
-      if (stored || !tags.length || !data.time.length || days > READINGS_DAYS) return data;
-      try {
-        data.readings = await get(`/readings/${of}`, { ...range, points: 900, tag: tags.slice(0, MOST_TAGS) }, { signal });
-      } catch (error) {
-        if (!(error instanceof Problem)) throw error;
-        data.unread = error.message;
-      }
-      return data;
-    },
-    draw: (data) => { draw(data); return note(data); },
-  });
-  const moments = new Panel({
-    name: "moment", title: "Moment", events: [],
-    load: (signal) => {
-      const at = place().query.get("at");
-      return at ? get(`${path}/explain`, { at }, { signal }) : Promise.resolve({ none: true, received: performance.now() });
-    },
-    draw: storyOf,
-  });
-  for (const panel of [series, moments]) screen.add(panel);
-  series.node.classList.remove("panel");
-  series.node.append(charts, more);
-  content.replaceChildren(h("div", { class: "model-body" }, series.node, moments.node));
-
-  /** @param {any} data */
-  function note(data) {
-    if (!data.time.length) return h("p", { class: "empty" }, "No predictions are stored in this range.");
-    return h("p", { class: "row quiet" }, data.unread ? h("span", {}, `Readings are not shown: ${visible(data.unread)}.`) : null, data.bucket_s ? `Each point is ${duration(data.bucket_s)}: lowest, mean and highest are drawn.` : "Every row is drawn.",
-      h("span", {}, "Drag to zoom in, Shift for the height, double click to go back."));
-  }
-
-  /** @param {any} data */
-  async function draw(data) {
-    if (!data.time.length) { for (const [key] of drawn) drop(key); return; }
-    const { time } = data;
-    const shown = panelsOf(data);
-    fill(more, everything || data.shares.length > WORST ? h("button", { type: "button", onclick: () => { everything = !everything; series.refresh(); } },
-      everything ? `the ${WORST} sensors that carry most of the anomaly` : `all ${data.shares.length} sensors`) : null);
-    for (const key of drawn.keys()) if (!shown.some((one) => one.key === key)) drop(key);
-    for (const one of shown) {
-      let chart = drawn.get(one.key);
-      if (!chart) {
-        const title = h("h3", {}), plot = h("div", { class: "chart" }, title), readout = h("span", { class: "readout" });
-        charts.append(plot);
-        chart = { plot, title, readout, lines: one.lines };
-        drawn.set(one.key, chart);
-        chart.made = await createChart(plot, {
-          height: one.main ? HEIGHT + 30 : HEIGHT, label: one.label, onCursor: point, onZoom: (from, to) => set({ range: fixed(from, to) }),
-          onReset: () => set({ range: null }), onClick: (at) => set({ at: new Date(Math.floor(at / 1000) * 1000).toISOString() }),
-        });
-      }
-      fill(chart.title, one.main ? h("span", {}, one.label) : nameOf(one.label), one.share ? h("span", { class: "quiet" }, `carries ${percent(one.share)}`) : null,
-        one.main ? null : h("span", { class: "quiet" }, [...(data.readings && !one.lines.some((/** @type {any} */ line) => line.label === "input") ? ["input"] : []), ...one.lines.map((/** @type {any} */ line) => line.label)].map((label) => h("b", { class: `key ${label}` }, label))));
-      if (chart.readout.parentNode !== chart.title) chart.title.after(chart.readout);
-      const gaps = one.tag ? withReadings(withGaps(time, one.lines, data.bucket_s * 1000), data.readings, one.tag) : withGaps(time, one.lines, data.bucket_s * 1000);
-      chart.lines = gaps.lines;
-      chart.made?.setData({ time: gaps.time, lines: gaps.lines, from: screen.range.from, to: screen.range.to, threshold: one.threshold });
-    }
-  }
-  /** @param {string} key */
-  function drop(key) {
-    drawn.get(key).made?.destroy();
-    drawn.get(key).plot.remove();
-    drawn.delete(key);
-  }
-
-  /** @param {number | null} at */
-  function point(at) {
-    for (const { made, readout, lines } of drawn.values()) {
-      if (!made) continue;
-      made.setCursor(at);
-      readout.textContent = at === null ? "" : `${clock(at, true)} ${zoneLabel(at)}: ${made.values(at).map((/** @type {number | null} */ value, /** @type {number} */ index) => `${lines[index]?.label ?? ""} ${short(value)}`).join(", ")}`;
-    }
-  }
-
-  series.resized = () => { for (const { made } of drawn.values()) made?.resize(); };
-  let before = location.search;
-  return {
-    update() {
-      if (location.search === before) return;
-      const [was, now] = [new URLSearchParams(before), new URLSearchParams(location.search)];
-      before = location.search;
-      if (was.get("range") !== now.get("range")) series.refresh();
-      if (was.get("at") !== now.get("at")) { moments.refresh(); for (const node of document.querySelectorAll("canvas.coverage")) /** @type {any} */ (node).repaint?.(); }
-    },
-    /** @param {number} slots @param {number} [seconds] */
-    step(slots, seconds = 1800) {
-      const at = Date.parse(place().query.get("at") || "") || Date.now() - seconds * 1000;
-      set({ at: new Date(at + slots * seconds * 1000).toISOString() }, true);
-    },
-    close() { for (const key of [...drawn.keys()]) drop(key); for (const panel of [series, moments]) { panel.close(); screen.panels.splice(screen.panels.indexOf(panel), 1); } },
-  };
-}
-
-/**
- * Return the charts that answer to an answer: the total anomaly, then sensors by how much they carry of it.
- * @param {any} data
- */
-function panelsOf(data) {
-  const columns = (data.columns || []).map((/** @type {any} */ one, /** @type {number} */ at) => ({ ...one, at }));
-  const values = (/** @type {number} */ at) => data.mean[at];
-  const line = (/** @type {any} */ one, /** @type {string} */ label, /** @type {string} */ colour, /** @type {any} */ more = {}) => ({
-    label, colour, values: values(one.at), ...(data.bucket_s && data.min?.[one.at] ? { low: data.min[one.at], high: data.max[one.at] } : {}), ...more,
-  });
-  const find = (/** @type {string} */ group, /** @type {string | null} */ tag = null) => columns.find((/** @type {any} */ one) => one.group === group && (tag === null || one.tag === tag));
-  const charts = [];
-  const total = find("total-anomaly-confidence") || find("total-anomaly-scaled") || find("total-anomaly-unscaled");
-  if (total) {
-    const threshold = total.group === "total-anomaly-confidence" ? 1 : data.thresholds[total.group] ?? null;
-    charts.push({ key: "total", main: true, label: total.group === "total-anomaly-confidence" ? "Anomaly, as a multiple of its threshold" : "Anomaly, total", threshold, lines: [line(total, "anomaly", "alarm")], weight: Infinity });
-  }
-  const tags = [...new Set(columns.map((/** @type {any} */ one) => one.tag).filter(Boolean))];
-  for (const tag of tags) {
-    const [input, output] = [find("model-input", tag), find("model-output", tag)];
-    const anomaly = find("anomaly-confidence", tag) || find("tag-anomaly-scaled", tag) || find("tag-anomaly-unscaled", tag);
-    const lines = [input && line(input, "input", "input"), output && line(output, "output", "output", { dash: [5, 3], width: 1.8 })].filter(Boolean);
-    if (!lines.length && anomaly) lines.push(line(anomaly, "anomaly", "alarm"));
-    const weight = data.shares.find((/** @type {any} */ one) => one.tag === tag)?.share ?? 0;
-    if (lines.length) charts.push({ key: `tag ${tag}`, main: false, label: tag, tag, threshold: null, lines, weight, share: anomaly ? weight : null });
-  }
-  return charts.sort((a, b) => b.weight - a.weight);
-}
-
-/**
- * Put a gap where rows are missing: a line must not run over time without predictions.
- * @param {number[]} time @param {any[]} lines @param {number} step
- */
-function withGaps(time, lines, step) {
-  const steps = time.slice(1).map((at, index) => at - time[index]).sort((a, b) => a - b);
-  const usual = step || steps[Math.floor(steps.length / 2)] || 0;
-  const holes = [];
-  for (let at = 1; at < time.length; at += 1) if (usual && time[at] - time[at - 1] > usual * 1.9) holes.push(at);
-  if (!holes.length) return { time, lines };
-  const spread = (/** @type {any[]} */ list, /** @type {(at: number) => any} */ filler) => {
-    const result = [];
-    let next = 0;
-    for (let at = 0; at < list.length; at += 1) {
-      if (holes[next] === at) { result.push(filler(at)); next += 1; }
-      result.push(list[at]);
-    }
-    return result;
-  };
-  const empty = () => null;
-  return {
-    time: spread(time, (at) => time[at - 1] + usual),
-    lines: lines.map((line) => ({ ...line, values: spread(line.values, empty), ...(line.low ? { low: spread(line.low, empty), high: spread(line.high, empty) } : {}) })),
-  };
-}
-
-/**
- * Add the readings of a tag to the lines of its chart: at their own times, and nothing at those of others.
- * @param {{time: number[], lines: any[]}} drawn @param {any} readings @param {string} tag
- */
-function withReadings(drawn, readings, tag) {
-  const column = readings ? readings.columns.findIndex((/** @type {any} */ one) => one.tag === tag) : -1;
-  if (column < 0) return drawn;
-  const input = { label: "input", colour: "input", values: readings.mean[column], ...(readings.bucket_s && readings.min[column] ? { low: readings.min[column], high: readings.max[column] } : {}) };
-  const spaced = withGaps(readings.time, [input], readings.bucket_s * 1000);
-  const time = [...new Set([...drawn.time, ...spaced.time])].sort((a, b) => a - b);
-  const places = new Map(time.map((at, index) => [at, index]));
-  const spread = (/** @type {number[]} */ own, /** @type {any[]} */ list) => {
-    const result = new Array(time.length);
-    list.forEach((value, at) => { result[/** @type {number} */ (places.get(own[at]))] = value; });
-    return result;
-  };
-  const all = (/** @type {number[]} */ own, /** @type {any} */ line) => ({ ...line, values: spread(own, line.values), ...(line.low ? { low: spread(own, line.low), high: spread(own, line.high) } : {}) });
-  return { time, lines: [...spaced.lines.map((line) => all(spaced.time, line)), ...drawn.lines.map((line) => all(drawn.time, line))] };
-}
-
-/** @param {any} data */
-function storyOf(data) {
-  if (data.none) return h("p", { class: "empty" }, "Click a moment in the strip or a chart, or press ← and →. The story of its slot stands here: which task, from what readings, and how long it took.");
-  const stages = Object.entries(data.receipt?.stages || {});
-  const total = stages.reduce((sum, [, ms]) => sum + Number(ms), 0) || 1;
-  const tags = data.receipt?.inputs?.tags || [];
-  return [
-    h("p", {}, h("strong", {}, `${slot(data.slot_start, data.slot_end)} ${zoneLabel(moment(data.slot_start))} · ${String(data.state).replaceAll("_", " ")}`)),
-    h("div", { class: "story" }, data.story.map((/** @type {string} */ one) => h("p", {}, inZone(visible(one))))),
-    stages.length ? [h("h3", {}, "Stages"), h("dl", { class: "pairs" }, stages.map(([name, ms]) => [h("dt", {}, name), h("dd", {}, meter(Number(ms) / total, duration(Number(ms) / 1000)))]))] : null,
-    tags.length ? h("details", {}, h("summary", {}, `Readings of ${counted(tags.length, "sensor")}`), h("dl", { class: "pairs" }, tags.map((/** @type {any} */ tag) => [h("dt", {}, nameOf(tag.tag)), h("dd", {}, `${figure(tag.readings)} readings, ${figure(tag.rows)} rows`)]))) : null,
-  ];
-}
-
 /** @param {HTMLElement} content @param {any} screen @param {string} path */
 function receiptsTab(content, screen, path) {
   const panel = listPanel({
@@ -411,20 +237,39 @@ function receiptsTab(content, screen, path) {
   return { update() { panel.refresh(); }, close() { panel.close(); screen.panels.splice(screen.panels.indexOf(panel), 1); } };
 }
 
-/** @param {HTMLElement} content @param {any} screen @param {Panel} head @param {string} project */
-function aboutTab(content, screen, head, project) {
+/** @param {HTMLElement} content @param {any} screen @param {Panel} head @param {string} path @param {string} project */
+function aboutTab(content, screen, head, path, project) {
   const body = h("div", {});
-  content.replaceChildren(body);
+  const newest = screen.add(new Panel({
+    name: "newest", events: [], every: 60000, draw: () => { draw(); return null; },
+    load: (signal) => get(path.replace("/models/", "/readings/"), { from: "-1439m", points: 900 }, { signal }).catch((error) => {
+      if (!(error instanceof Problem)) throw error;
+      return { columns: [], received: performance.now(), problem: error.message };
+    }),
+  }));
+  newest.node.classList.remove("panel");
+  content.replaceChildren(newest.node, body);
+  /** Return the newest reading of a sensor, as far as the source was asked. @param {string} tag */
+  const reading = (tag) => {
+    const data = newest?.data;
+    const column = data ? data.columns.findIndex((/** @type {any} */ one) => one.tag === tag) : -1;
+    if (column < 0) return "";
+    const at = data.mean[column].findLastIndex((/** @type {number | null} */ value) => value !== null);
+    return at < 0 ? " · no reading within 24 h" : ` · ${figure(data.mean[column][at], 2)} ${age(data.time[at])} ago`;
+  };
   const draw = () => {
     const data = head.data;
     if (!data) return;
     const tags = data.tags || [];
     fill(body,
       h("h3", {}, counted(tags.length, "sensor")),
-      h("ul", {}, tags.map((/** @type {any} */ tag) => h("li", {}, nameOf(tag), data.spec?.assets?.[tag] ? h("span", { class: "quiet" }, ` ${visible(data.spec.assets[tag])}`) : null))),
+      newest?.data?.problem ? h("p", { class: "quiet" }, `Readings are not shown: ${visible(newest.data.problem)}`) : null,
+      h("ul", {}, tags.map((/** @type {any} */ tag) => h("li", {}, nameOf(tag), data.spec?.assets?.[tag] ? h("span", { class: "quiet" }, ` ${visible(data.spec.assets[tag])}`) : null, h("span", { class: "quiet" }, reading(tag)), " · ",
+        h("a", { href: href("/models", { view: "table", project: null, sensor: tag }), title: `Models that read ${visible(tag)}` }, "other models"), " · ",
+        h("a", { href: href("/failures", { by: "sensor", project: null, sensor: tag }) }, "its failures")))),
       h("h3", {}, "Dataset"), h("pre", { tabindex: "0" }, visible(JSON.stringify(data.spec, null, 1) || "not described yet").replaceAll("␊", "\n")),
       h("p", {}, h("a", { href: href("/models", { project }) }, "All models of the project")));
   };
   draw();
-  return { update: draw, close() {} };
+  return { update: draw, known: draw, close() { newest.close(); screen.panels.splice(screen.panels.indexOf(newest), 1); } };
 }

@@ -1,7 +1,7 @@
 // Overview: how it is doing, what is wrong and since when, by project, by stage, and what happened.
 
 import { get } from "./api.js";
-import { counted, figure, fill, h, meter, nameOf, percent, visible } from "./dom.js";
+import { counted, figure, fill, h, meter, nameOf, percent, visible, withoutCommand } from "./dom.js";
 import { Panel } from "./panel.js";
 import { href, ownHref, place } from "./router.js";
 import { STATES, verdictOf } from "./states.js";
@@ -9,6 +9,8 @@ import { shareStrip, sparkline } from "./strip.js";
 import { Table } from "./table.js";
 import { age, duration, fullTime, when } from "./time.js";
 
+/** A line of fewer points says nothing yet. */
+const LEAST_POINTS = 8;
 const SHOWN = 30, MOST_CAUSES = 6, STATE_COUNT = STATES.length, MISSING = 6, PARKED = 7, EXPIRED = 8;
 
 export const overview = {
@@ -40,7 +42,10 @@ export const overview = {
     }));
     screen.onStatus = () => {
       const status = screen.status();
+      stages.hidden = !status;
+      causes.setAttribute("aria-busy", String(!status));
       if (!status) { fill(causes, h("p", { class: "quiet" }, "Loading…")); return; }
+      causes.className = `panel summary ${verdictOf(status.state)[2]}`;
       fill(causes, causesOf(status));
       fill(tiles, tilesOf(status, past.data?.lines || []));
       fill(stages, stagesOf(status));
@@ -60,7 +65,7 @@ function causesOf(status) {
     const [sign, words, kind] = verdictOf(one.state);
     return h("li", {},
       h("span", { class: `sign ${kind}`, title: words }, sign),
-      h("span", { class: "text" }, visible(at ? one.text : status.headline),
+      h("span", { class: "text" }, visible(withoutCommand(at ? one.text : status.headline)),
         one.since ? h("span", { class: "quiet", title: fullTime(one.since) }, ` · since ${when(one.since)} (${age(one.since)})`) : null,
         one.next_try ? h("span", { class: "quiet" }, ` · Latigo tries again in ${duration((Date.parse(one.next_try) - Date.now()) / 1000)}`) : null),
       one.href ? h("a", { href: ownHref(one.href) }, `${linkWords(one.href)} →`) : h("span", {}));
@@ -84,7 +89,8 @@ function tilesOf(status, lines) {
     tile("Fresh", href("/models", { order: "behind", view: "table" }), models ? percent(freshness.fresh / models) : "–", "now",
       [freshness.share === null ? null : `${percent(freshness.share)} of the last 30 days, goal ${percent(freshness.target)}`,
         freshness.budget_left === null ? null : freshness.budget_left <= 0 ? "budget spent" : `budget left ${percent(freshness.budget_left)}`,
-        freshness.stale ? `${figure(freshness.stale)} stale${causes.length ? `: ${causes.slice(0, 3).map(([cause, number]) => `${number} ${cause}`).join(", ")}` : ""}` : null], line("fresh")),
+        freshness.stale ? `${figure(freshness.stale)} stale${causes.length ? `, by cause: ${causes.slice(0, 3).map(([cause, number]) => `${cause === "latigo" ? "Latigo itself" : cause} ${figure(Number(number))}`).join(", ")}` : ""}` : null], line("fresh"),
+      models > 0 && freshness.fresh / models < freshness.target),
     tile("Live", href("/queue"), figure(outstanding.live), "tasks out",
       [outstanding.oldest_live_at ? `oldest ${age(outstanding.oldest_live_at)}` : "nothing waits", outstanding.waiting ? `${figure(outstanding.waiting)} wait for another attempt` : null], line("live_oldest")),
     tile("Backfill", href("/backfills"), figure(backlog.slots), "slots left",
@@ -93,17 +99,17 @@ function tilesOf(status, lines) {
       [`${figure(needed, needed < 10 ? 1 : 0)} needed${possible ? `, ${figure(possible, possible < 10 ? 1 : 0)} possible` : ""}`,
         status.limited_by && !status.limited_by.startsWith("nothing") ? `limited by ${status.limited_by}` : null, counted(executors.length, "executor")], line("rate")),
     tile("Failures", href("/failures"), figure(sum("parked")), sum("parked") === 1 ? "model parked" : "models parked",
-      [sum("stuck") ? `${figure(sum("stuck"))} get no predictions` : "newer slots are predicted"]),
+      [sum("stuck") ? `${figure(sum("stuck"))} get no predictions` : sum("parked") ? "newer slots are predicted" : "nothing waits for you"], [], sum("stuck") > 0),
     tile("Silent", href("/failures", { by: "sensor" }), figure(sum("silent")), sum("silent") === 1 ? "model" : "models",
-      [status.silent_sensor_count ? `wait for ${counted(status.silent_sensor_count, "sensor")} without readings` : "every sensor reports"]),
+      [sum("silent") && status.silent_sensor_count ? `wait for ${counted(status.silent_sensor_count, "sensor")} without readings` : "every sensor reports"]),
   ];
 }
 
-/** @param {string} label @param {string} address @param {string} value @param {string} unit @param {(string | null)[]} notes @param {(number | null)[]} [line] */
-function tile(label, address, value, unit, notes, line = []) {
-  return h("a", { class: "tile", href: address, key: label },
+/** @param {string} label @param {string} address @param {string} value @param {string} unit @param {(string | null)[]} notes @param {(number | null)[]} [line] @param {boolean} [bad] */
+function tile(label, address, value, unit, notes, line = [], bad = false) {
+  return h("a", { class: bad ? "tile bad" : "tile", href: address, key: label },
     h("span", { class: "label" }, label), h("span", { class: "value" }, value, " ", h("small", {}, unit)),
-    line.filter((value) => value !== null).length > 1 ? sparkline(line, `${label}, last 24 h`, Math.max(...line.map(Number))) : null,
+    line.filter((value) => value !== null).length >= LEAST_POINTS ? sparkline(line, `${label}, last 24 h`, Math.max(...line.map(Number))) : null,
     notes.filter(Boolean).map((note) => h("span", { class: "note" }, visible(/** @type {string} */ (note)))));
 }
 

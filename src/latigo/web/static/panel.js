@@ -28,6 +28,7 @@ export class Panel {
     this.asked = -Infinity;
     this.control = /** @type {AbortController | null} */ (null);
     this.timer = /** @type {any} */ (0);
+    this.resized = /** @type {(() => void) | null} */ (null);
     this.ageLine = h("span", { class: "age" });
     this.trouble = h("div", { class: "trouble", role: "status" });
     this.body = h("div", { class: "body" });
@@ -89,7 +90,7 @@ export class Panel {
     if (this.data !== null) fill(this.body, this.draw(this.data, this));
     const problem = this.problem;
     fill(this.trouble, problem ? h("p", { class: "problem" },
-      h("strong", {}, problem.message), " ",
+      h("strong", {}, problem.body?.type === "too-slow" ? "Latigo is busy and has not answered in time. It is asked again in a few seconds." : problem.message), " ",
       this.data !== null ? "What you see is from before. " : null,
       h("button", { type: "button", onclick: () => this.refresh() }, "Try again")) : null);
     this.showAge();
@@ -99,7 +100,7 @@ export class Panel {
     if (this.data === null || this.data.none) return;
     const seconds = ageOf(this.data);
     this.node.classList.toggle("old", seconds > OLD_S);
-    this.node.classList.toggle("stale", seconds > STALE_S || (this.problem !== null && this.problem.status === 0));
+    this.node.classList.toggle("stale", seconds > STALE_S || this.problem !== null);
     this.ageLine.textContent = seconds > OLD_S || this.problem ? `${duration(seconds)} old` : "";
   }
 }

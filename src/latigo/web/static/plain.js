@@ -20,8 +20,8 @@ export function plain(node, options) {
   const LEFT = 54, BOTTOM = 22;
 
   function draw() {
-    const width = node.clientWidth, { height } = options;
-    if (!data || !width) return;
+    const width = node.clientWidth, { height } = options, shown = data;
+    if (!shown || !width) return;
     const scale = devicePixelRatio || 1, colour = colours();
     canvas.width = width * scale;
     canvas.height = height * scale;
@@ -30,13 +30,13 @@ export function plain(node, options) {
     const pen = canvas.getContext("2d");
     pen.scale(scale, scale);
     pen.clearRect(0, 0, width, height);
-    const [low, high] = span(data);
-    const x = (/** @type {number} */ at) => LEFT + ((at - data.from) / (data.to - data.from)) * (width - LEFT);
+    const [low, high] = span(shown);
+    const x = (/** @type {number} */ at) => LEFT + ((at - shown.from) / (shown.to - shown.from)) * (width - LEFT);
     const y = (/** @type {number} */ value) => (1 - (value - low) / (high - low)) * (height - BOTTOM - 4) + 4;
     pen.font = "11px system-ui, sans-serif";
     pen.fillStyle = colour.quiet;
     pen.strokeStyle = colour.line;
-    for (const { at, text } of ticks(data.from, data.to, width / 90)) {
+    for (const { at, text } of ticks(shown.from, shown.to, width / 90)) {
       pen.textAlign = "center";
       pen.fillText(text, x(at), height - 6);
       stroke(pen, [[x(at), 0], [x(at), height - BOTTOM]]);
@@ -47,10 +47,11 @@ export function plain(node, options) {
       pen.fillText(short(value), LEFT - 5, Math.max(10, y(value)));
       stroke(pen, [[LEFT, y(value)], [width, y(value)]]);
     }
-    for (const line of data.lines) {
+    for (const line of shown.lines) {
       pen.strokeStyle = colour[line.colour];
       pen.lineWidth = line.width ?? 1.5;
       pen.setLineDash(line.dash ?? []);
+      if (line.hollow) { rings(pen, x, y, line); continue; }
       for (const list of [line.low, line.high, line.values]) {
         if (!list) continue;
         pen.globalAlpha = list === line.values ? 1 : 0.4;
@@ -59,8 +60,8 @@ export function plain(node, options) {
         list.forEach((value, at) => {
           if (value === undefined) return;
           if (value === null) { down = false; return; }
-          if (down) pen.lineTo(x(data.time[at]), y(value));
-          else pen.moveTo(x(data.time[at]), y(value));
+          if (down) pen.lineTo(x(shown.time[at]), y(value));
+          else pen.moveTo(x(shown.time[at]), y(value));
           down = true;
         });
         pen.stroke();
@@ -69,10 +70,23 @@ export function plain(node, options) {
     }
     pen.setLineDash([6, 4]);
     pen.strokeStyle = colour.alarm;
-    if (data.threshold !== null && data.threshold !== undefined) stroke(pen, [[LEFT, y(data.threshold)], [width, y(data.threshold)]]);
+    if (shown.threshold !== null && shown.threshold !== undefined) stroke(pen, [[LEFT, y(shown.threshold)], [width, y(shown.threshold)]]);
     pen.setLineDash([]);
     pen.strokeStyle = colour.quiet;
-    if (cursor !== null && cursor >= data.from && cursor <= data.to) stroke(pen, [[x(cursor), 0], [x(cursor), height - BOTTOM]]);
+    if (cursor !== null && cursor >= shown.from && cursor <= shown.to) stroke(pen, [[x(cursor), 0], [x(cursor), height - BOTTOM]]);
+  }
+
+  /** @param {CanvasRenderingContext2D} pen @param {(at: number) => number} x @param {(value: number) => number} y @param {import("./chart.js").Line} line */
+  function rings(pen, x, y, line) {
+    pen.lineWidth = 1.5;
+    pen.fillStyle = colours().panel;
+    line.values.forEach((value, at) => {
+      if (value === null || value === undefined || !data) return;
+      pen.beginPath();
+      pen.arc(x(data.time[at]), y(value), 3, 0, 7);
+      pen.fill();
+      pen.stroke();
+    });
   }
 
   /** @param {CanvasRenderingContext2D} pen @param {number[][]} points */
@@ -102,6 +116,7 @@ export function plain(node, options) {
     resize: draw,
     recolour: draw,
     values: (at) => valuesAt(data, at),
+    area: () => ({ left: LEFT, width: node.clientWidth - LEFT }),
     destroy() { plot.remove(); },
   };
 }

@@ -35,6 +35,11 @@ export function verdictOf(verdict) {
   return [...VERDICTS[known], known.replaceAll("_", "-")];
 }
 
+/** Return whether the browser replaces colours by a few of its own. */
+export function forced() {
+  return matchMedia("(forced-colors: active)").matches;
+}
+
 /** @type {{key: string, values: {[name: string]: string}} | null} */
 let resolved = null;
 
@@ -43,9 +48,10 @@ let resolved = null;
  * @returns {{[name: string]: string}}
  */
 export function colours() {
-  const key = `${document.documentElement.dataset.theme || "auto"} ${matchMedia("(prefers-color-scheme: dark)").matches}`;
+  const key = `${document.documentElement.dataset.theme || "auto"} ${matchMedia("(prefers-color-scheme: dark)").matches} ${forced()}`;
   if (resolved && resolved.key === key) return resolved.values;
   const probe = document.createElement("span");
+  probe.style.setProperty("forced-color-adjust", "none"); // canvases keep their colours, and have letters then
   document.body.append(probe);
   const read = (/** @type {string} */ name) => {
     probe.style.color = `var(--${name})`;

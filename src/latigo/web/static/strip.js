@@ -1,7 +1,7 @@
 // Small canvases: strips of states or shares over time, and sparklines.
 
 import { h } from "./dom.js";
-import { channels, colours, STATES } from "./states.js";
+import { channels, colours, forced, STATES } from "./states.js";
 
 /**
  * Return a canvas that draws itself whenever it has a size; `label` says the same in words.
@@ -55,7 +55,7 @@ export function shareStrip(shares, label) {
   });
 }
 
-/** Draw a line of numbers up to a height that lines beside it share; null is a gap. @param {(number | null)[]} values @param {string} label @param {number} high */
+/** Draw a line of numbers up to a height that lines next to it share; null is a gap. @param {(number | null)[]} values @param {string} label @param {number} high */
 export function sparkline(values, label, high) {
   return canvas("spark", label, (context, width, height) => {
     context.strokeStyle = colours().accent;
@@ -78,7 +78,7 @@ export function sparkline(values, label, high) {
 const patterns = new Map();
 
 /** Return the pattern of a state, which tells it from others without colour; null for none. @param {CanvasRenderingContext2D} context @param {string} mark @param {string} colour */
-export function patternOf(context, mark, colour) {
+function patternOf(context, mark, colour) {
   if (!mark) return null;
   const key = `${mark} ${colour}`;
   const known = patterns.get(key);
@@ -100,9 +100,45 @@ export function patternOf(context, mark, colour) {
   return made;
 }
 
+const LETTER_WIDTH = 8, LETTER_HEIGHT = 9;
+
+/**
+ * Draw what tells a state from others without its colour: its pattern, and its letter where the browser forces colours.
+ * @param {CanvasRenderingContext2D} context @param {import("./states.js").State} state @param {{[name: string]: string}} colour
+ * @param {number} x @param {number} y @param {number} width @param {number} height
+ */
+export function drawMark(context, state, colour, x, y, width, height) {
+  const pattern = patternOf(context, state.mark, markColour(state.key, colour));
+  if (pattern) {
+    context.fillStyle = pattern;
+    context.fillRect(x, y, width, height);
+  }
+  if (!forced() || width < LETTER_WIDTH || height < LETTER_HEIGHT || state.letter === " ") return;
+  const font = `${Math.min(12, height - 1)}px monospace`;
+  context.font = font;
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  context.fillStyle = colour.panel;
+  context.fillRect(x, y, LETTER_WIDTH, height);
+  context.fillStyle = colour.text;
+  context.fillText(state.letter, x + 1, y + height / 2);
+}
+
 /** Return the colour of the pattern of a state. @param {string} key @param {{[name: string]: string}} colour */
-export function markColour(key, colour) {
+function markColour(key, colour) {
   return key === "parked" || key === "provisional" ? colour.panel : colour.quiet;
+}
+
+/** Return what the colours mean where one stands for many models: the share that is missing. */
+export function scale() {
+  return h("p", { class: "legend", title: "Where a pixel stands for many models, it shows the share of them that lacks predictions, and parked from a half on" },
+    h("b", {}, "share missing 0 ", canvas("swatch scale", "", (context, width, height) => {
+      const colour = colours();
+      for (let step = 0; step <= 6; step += 1) {
+        context.fillStyle = mixed(colour.covered, colour.missing, step / 6);
+        context.fillRect((step * width) / 7, 0, width / 7 + 1, height);
+      }
+    }, { role: "presentation" }), "100 %"));
 }
 
 /** Return the legend of the states that are given. @param {string[]} [keys] */
@@ -112,7 +148,6 @@ export function legend(keys = STATES.map(({ key }) => key)) {
       const colour = colours();
       context.fillStyle = colour[state.key];
       context.fillRect(0, 0, width, height);
-      const pattern = patternOf(context, state.mark, markColour(state.key, colour));
-      if (pattern) { context.fillStyle = pattern; context.fillRect(0, 0, width, height); }
+      drawMark(context, state, colour, 0, 0, width, height);
     }, { role: "presentation" }), state.word)));
 }

@@ -113,7 +113,7 @@ export function duration(seconds) {
   if (whole < 3600) return `${Math.floor(whole / 60)} min`;
   if (whole < 2 * 86400) {
     const minutes = Math.floor((whole % 3600) / 60);
-    return `${Math.floor(whole / 3600)} h${minutes ? ` ${minutes}` : ""}`;
+    return `${Math.floor(whole / 3600)} h${minutes ? ` ${minutes} min` : ""}`;
   }
   return `${Math.floor(whole / 86400)} d`;
 }

@@ -233,7 +233,8 @@ def save(folder: Path, rows: Written, form: Form) -> None:
                 columns |= {"tag": ["A", "B"] * len(file), "value": [float(row) for row in file for _ in "AB"]}
             else:
                 columns |= {"A": pa.array(file, pa.float64())}
-            pq.write_table(pa.table(columns), folder / f"log_{number}.parquet", row_group_size=7)
+            groups = max(7, len(file) // 40)  # rows of each; a file of seconds has many rows
+            pq.write_table(pa.table(columns), folder / f"log_{number}.parquet", row_group_size=groups)
         elif form.layout == "long":
             lines = [f"{text},{tag},{row}\n" for text, row in zip(texts, file, strict=True) for tag in "AB"]
             write(folder / f"log_{number}.csv", "time,tag,value\n" + "".join(lines))

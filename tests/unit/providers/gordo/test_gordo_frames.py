@@ -1,5 +1,6 @@
 """Frames as Gordo reads them, answers as Gordo writes them."""
 
+import gc
 import io
 import json
 
@@ -36,7 +37,7 @@ REF = ModelRef("demo-project", "pump")
 
 
 def read(body: bytes, *, max_rows: int = 100, max_bytes: int = 1 << 24) -> Predictions:
-    return read_predictions(body, model=REF, revision=LATEST, max_rows=max_rows, max_bytes=max_bytes)
+    return read_predictions(bytearray(body), model=REF, revision=LATEST, max_rows=max_rows, max_bytes=max_bytes)
 
 
 def assert_alike(result: Frame, expected: Frame) -> None:
@@ -213,6 +214,20 @@ def test_a_column_that_is_not_named_by_two_texts_is_not_gordos(name: str) -> Non
         wanted_columns([name])
 
 
+def test_a_name_of_two_lines_does_not_stand_for_two_columns() -> None:
+    with pytest.raises(UnreadableResponse, match="a column is named"):
+        wanted_columns(["('a', 'b')\n('c', 'd')", "e"])
+
+
+@given(st.lists(st.tuples(st.text(), st.text()), max_size=5))
+def test_each_of_several_names_is_read_as_if_it_were_the_only_one(names: list[tuple[str, str]]) -> None:
+    columns, wanted = wanted_columns([repr(name) for name in names])
+
+    kept = [number for number, (group, _) in enumerate(names) if group not in {"start", "end", "model-input"}]
+    assert wanted == kept
+    assert columns == tuple(Column(*names[number]) for number in kept)
+
+
 def parquet(table: pa.Table, **options: object) -> bytes:
     sink = io.BytesIO()
     pq.write_table(table, sink, **options)
@@ -225,6 +240,22 @@ SOUND = pa.table({"('model-output', 'a')": [1.0, 2.0], "t": TIMES})
 
 def test_the_sound_table_of_these_tests_is_read() -> None:
     assert read(parquet(SOUND)).columns == (Column("model-output", "a"),)
+
+
+def test_an_answer_that_was_read_is_freed_without_the_collector() -> None:
+    """Its metadata takes more memory than its numbers, and cycles wait for many other objects."""
+    body = parquet(SOUND)
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        read(body)
+        gc.collect()
+        left = [each for each in gc.garbage if type(each).__module__.startswith("pyarrow")]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+
+    assert left == []
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us"])

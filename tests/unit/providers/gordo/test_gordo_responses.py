@@ -9,7 +9,7 @@ from tests.support.gordo_replay import recorded
 def an_answer(name: str) -> Response:
     reply = recorded(name)
     kind = reply.headers["content-type"].split(";")[0]
-    return Response(reply.status, kind, reply.headers.get("revision"), reply.body)
+    return Response(reply.status, kind, reply.headers.get("revision"), bytearray(reply.body))
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def test_a_reason_stays_short_and_on_one_line() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"<p>", b"<html>" * 1000])
 def test_a_page_without_a_reason_says_nothing(body: bytes) -> None:
-    assert Response(500, "text/html", None, body).text == ""
+    assert Response(500, "text/html", None, bytearray(body)).text == ""
 
 
 def test_numbers_that_are_not_finite_may_stand_in_json_as_bare_words() -> None:
-    result = document(Response(200, "application/json", "1", b'{"score": NaN, "worst": -Infinity}'))
+    result = document(Response(200, "application/json", "1", bytearray(b'{"score": NaN, "worst": -Infinity}')))
 
     assert result is not None
     assert result["score"] != result["score"]
@@ -50,8 +50,8 @@ def test_numbers_that_are_not_finite_may_stand_in_json_as_bare_words() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"null", b"\xff", b"[" * 100_000, b'"text"'])
 def test_what_is_no_json_object_is_no_document(body: bytes) -> None:
-    assert document(Response(200, "application/json", "1", body)) is None
+    assert document(Response(200, "application/json", "1", bytearray(body))) is None
 
 
 def test_json_under_another_type_is_no_document() -> None:
-    assert document(Response(200, "text/html", "1", b"{}")) is None
+    assert document(Response(200, "text/html", "1", bytearray(b"{}"))) is None

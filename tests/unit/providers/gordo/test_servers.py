@@ -2,14 +2,16 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 
 from latigo.domain.errors import TimedOut, Unavailable
 from latigo.domain.model import ModelRef
 from latigo.providers.gordo import Gordo, open_gordo
+from latigo.providers.gordo.affinity import assign
 from latigo.providers.gordo.client import SizeLimits, open_client
 from latigo.providers.gordo.frames import RequestBody
 from latigo.providers.gordo.servers import Servers
@@ -140,6 +142,33 @@ async def test_shares_are_even_once_the_models_are_known() -> None:
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_an_unexpected_error_is_counted_and_does_not_end_the_following(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latigo.providers.gordo.servers.LOOK_UP", timedelta(0))
+    names, failures = Names("10.0.0.1", "10.0.0.2"), [UnicodeError("label too long"), ZeroDivisionError()]
+
+    async def look_up(host: str, port: int) -> Sequence[str]:
+        if len(failures) == 2:
+            raise failures.pop(0)
+        return await names.look_up(host, port)
+
+    def assign_once_it_works(models: Sequence[str], servers: Sequence[str]) -> Mapping[str, str]:
+        if failures:
+            raise failures.pop()
+        return assign(models, servers)
+
+    monkeypatch.setattr("latigo.providers.gordo.servers.assign", assign_once_it_works)
+    servers = Servers(GordoModels(url="http://gordo.example", endpoints="dns"), all_models, look_up)
+    following = asyncio.create_task(servers.follow())
+    try:
+        await eventually(lambda: len(servers.names) == 2, what="addresses after a failed look-up")
+        await eventually(lambda: servers._assigned.keys() == {str(model) for model in MODELS}, what="shares")
+        assert not following.done()
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+    assert servers.faults == 2
 
 
 async def test_every_address_of_a_host_is_a_server_that_is_asked_for_the_host(two: tuple[Replay, Replay]) -> None:

@@ -1,0 +1,122 @@
+"""Opens the sources of readings that the settings name, and loads the clients of those alone."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, assert_never
+
+from latigo.domain.errors import ConfigurationError
+from latigo.providers.protocols import SensorSource
+from latigo.providers.routed import RoutedSensors, Routing
+from latigo.runtime.clock import Clock
+from latigo.settings import (
+    FileSensors,
+    InfluxSensors,
+    PluginSensors,
+    Settings,
+    SimulatedSensors,
+    Source,
+    TimeseriesSensors,
+)
+from latigo.wiring.plugins import extra, open_plugin
+
+if TYPE_CHECKING:
+    from latigo.postgres.database import Database
+    from latigo.providers.bad_readings import BadReadings
+    from latigo.providers.timeseries import Savings
+    from latigo.runtime.in_progress import InProgress
+
+
+@asynccontextmanager
+async def open_sensors(
+    settings: Settings,
+    clock: Clock,
+    bad: "BadReadings | None" = None,
+    database: "Database | None" = None,
+    savings: "Savings | None" = None,
+    tasks: "InProgress | None" = None,
+) -> AsyncIterator[SensorSource]:
+    """Open the source of readings: the only one, or all of them as one.
+
+    Args:
+        settings: all of them.
+        clock: the machine's.
+        bad: account of the readings that are skipped; a new one by default.
+        database: the ledger's, where a source may keep what it has looked up.
+        savings: account of what a source saves by sharing requests; a new one by default.
+        tasks: those in progress, which share requests; none by default.
+
+    Raises:
+        ConfigurationError: a source cannot be used as it is configured, or two of them have the same circuit.
+    """
+    async with AsyncExitStack() as opened:
+        sources = []
+        for number, section in enumerate(settings.sources):
+            with numbered("sensors", number, len(settings.sources)):
+                source = open_source(section, clock, bad, database, savings, tasks)
+                sources.append(await opened.enter_async_context(source))
+        require_different_circuits([source.downstream for source in sources])
+        yield sources[0] if len(sources) == 1 else RoutedSensors(sources, routing_of(settings))
+
+
+@contextmanager
+def numbered(table: str, number: int, count: int) -> Iterator[None]:
+    """Name the table of the settings in an error, where there are several of it."""
+    try:
+        yield
+    except ConfigurationError as error:
+        if count == 1:
+            raise
+        raise ConfigurationError(f"{table}[{number}]: {error}") from None
+
+
+def require_different_circuits(circuits: Sequence[str]) -> None:
+    """Check the names of the circuits of all sources: a plug-in names its own.
+
+    Raises:
+        ConfigurationError: two sources have the same.
+    """
+    if repeated := [circuit for number, circuit in enumerate(circuits) if circuit in circuits[:number]]:
+        raise ConfigurationError(f"sensors: two sources have the circuit {repeated[0]}: give them other names")
+
+
+def routing_of(settings: Settings) -> Routing:
+    """Return which source each tag is read from."""
+    return Routing([source.tags for source in settings.sources])
+
+
+@asynccontextmanager
+async def open_source(
+    section: Source,
+    clock: Clock,
+    bad: "BadReadings | None" = None,
+    database: "Database | None" = None,
+    savings: "Savings | None" = None,
+    tasks: "InProgress | None" = None,
+) -> AsyncIterator[SensorSource]:
+    """Open one source of readings; the arguments are those of `open_sensors`."""
+    match section:
+        case FileSensors() as files:
+            from latigo.providers.files import open_files  # noqa: PLC0415 - the module says why
+
+            async with open_files(files, clock, bad) as source:
+                yield source
+        case InfluxSensors() as influx:
+            with extra("influx", "sensors.kind"):
+                from latigo.providers.influx import open_sensors as open_influx_sensors  # noqa: PLC0415 - an extra
+            async with open_influx_sensors(influx, clock, bad) as source:
+                yield source
+        case TimeseriesSensors() as timeseries:
+            from latigo.providers.timeseries import open_sensors as open_timeseries_sensors  # noqa: PLC0415 - as above
+
+            async with open_timeseries_sensors(timeseries, clock, bad, database, savings, tasks) as source:
+                yield source
+        case SimulatedSensors() as simulated:
+            from latigo.providers.simulated import Plant, PlantSensors  # noqa: PLC0415 - as above
+
+            plant = Plant(simulated.seed, period=simulated.step)
+            yield PlantSensors(plant, clock.now, any_tag=True, name=simulated.source_name)
+        case PluginSensors() as plugin:
+            async with open_plugin(plugin.kind, "sensors.kind", plugin.options, plugin.secrets, SensorSource) as source:
+                yield source
+        case _:
+            assert_never(section)
