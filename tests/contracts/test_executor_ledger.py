@@ -344,6 +344,23 @@ async def test_a_claim_that_was_overtaken_settled_or_handed_back_may_not_write(r
     assert await role_ledgers.executor.begin_write(second, LEASE)
 
 
+async def test_of_writes_that_begin_together_those_go_on_whose_claims_hold(role_ledgers: RoleLedgers):
+    overtaken = await claimed(role_ledgers, await role_ledgers.add_task("pump"))
+    kept = await claimed(role_ledgers, await role_ledgers.add_task("fan"))
+    await role_ledgers.set_clock(NOW + LEASE - timedelta(seconds=1))
+    assert await role_ledgers.executor.renew([kept], LEASE) == {kept.task_id}
+    await role_ledgers.set_clock(NOW + LEASE)
+    second = await claimed(role_ledgers, overtaken.task_id, "executor-2")
+
+    begun = await role_ledgers.executor.begin_writes([overtaken, kept], LEASE)
+
+    assert begun == {kept.task_id}
+    assert await role_ledgers.executor.begin_writes([second], LEASE) == {second.task_id}
+    assert await role_ledgers.executor.begin_writes([], LEASE) == frozenset()
+    await role_ledgers.set_clock(NOW + LEASE * 2 - timedelta(seconds=1))
+    assert await role_ledgers.executor.claim(await role_ledgers.message(kept.task_id), "executor-2", LEASE) is None
+
+
 async def test_the_fences_of_claims_on_a_task_rise(role_ledgers: RoleLedgers):
     first = await claimed(role_ledgers, await role_ledgers.add_task("pump"))
     await role_ledgers.set_clock(NOW + LEASE)

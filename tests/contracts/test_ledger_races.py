@@ -152,6 +152,16 @@ async def test_claims_of_a_batch_wait_for_no_task_that_is_locked(ledger: Ledgers
     assert await ledger.claim(claims[1].task_id, 1, "executor-2", LEASE) is not None
 
 
+async def test_writes_that_begin_together_wait_for_no_task_that_is_locked(ledger: Ledgers):
+    claims = await claimed(ledger)
+
+    async with ledger.holding(task_row(claims[1])), asyncio.timeout(10):
+        begun = await ledger.executor.begin_writes(claims, LEASE)
+
+    assert begun == {claims[0].task_id, claims[2].task_id}
+    assert await ledger.executor.begin_write(claims[1], LEASE)
+
+
 async def test_claims_of_a_batch_wait_for_no_settlement_and_take_nothing_from_it(ledger: Ledgers):
     claims = await claimed(ledger)
     tasks = [await ledger.message(claim.task_id) for claim in claims]

@@ -96,6 +96,17 @@ async def test_a_claim_that_ends_as_it_should_leaves_nothing_to_repair(ledger: L
     assert await ledger.fetch("SELECT * FROM repair") == []
 
 
+async def test_a_write_that_began_with_others_is_repaired_as_one_that_began_alone(ledger: Ledgers):
+    task = await plan(ledger)
+    first = await claim(ledger, task)
+    assert await ledger.executor.begin_writes([first], LEASE) == {task.id}
+    await ledger.set_clock(NOW + AFTER_LEASE)
+    await settle(ledger, await claim(ledger, task, "executor-2"))
+
+    repairs = await ledger.fetch("SELECT task_id, claim FROM repair")
+    assert [(row["task_id"], row["claim"]) for row in repairs] == [(task.id, first.number)]
+
+
 async def test_a_claim_that_had_not_begun_to_write_when_it_ran_out_leaves_nothing_to_repair(ledger: Ledgers):
     _, second = await overtake(ledger, write=False)
     assert await ledger.executor.begin_write(second, LEASE)

@@ -30,7 +30,7 @@ from latigo.executor.limiter import ProjectLimits
 from latigo.executor.outcomes import settlement_of
 from latigo.executor.pipeline import Pipeline, Progress, Sink
 from latigo.ledger.executor_store import PostgresExecutorLedger
-from latigo.ledger.protocol import ExecutorInfo, Term
+from latigo.ledger.protocol import Claim, ExecutorInfo, Term
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.postgres.database import Database
 from latigo.providers.protocols import PredictionStorageProvider
@@ -166,13 +166,16 @@ class Plant:
             await self._run(task)
         return len(tasks)
 
+    async def _begin_write(self, claim: Claim) -> bool:
+        return await self.executors.begin_write(claim, _LEASE)
+
     async def _run(self, task: Task) -> None:
         claim = await self.executors.claim(task, _EXECUTOR, _LEASE)
         if claim is None:
             return
         progress = Progress(
             task,
-            WriteGuard(self.executors, self.clock, claim, _LEASE),
+            WriteGuard(self.executors, self._begin_write, self.clock, claim, _LEASE),
             stored_in=set(claim.stored_in),
             recorded=claim.recorded,
         )

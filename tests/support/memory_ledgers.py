@@ -406,7 +406,8 @@ class MemoryWork:
     beats: list[tuple[int, int]] = field(default_factory=list)  #: tasks in flight, and how many there may be
     claims: int = 0
     claim_batches: list[int] = field(default_factory=list)
-    locked: set[int] = field(default_factory=set)  #: tasks that a batch of claims leaves out
+    locked: set[int] = field(default_factory=set)  #: tasks that a batch leaves out
+    write_batches: list[int] = field(default_factory=list)  #: how many writes began together
 
     def __post_init__(self) -> None:
         self.board = Circuits(self.clock)
@@ -501,6 +502,12 @@ class MemoryWork:
         self.log.append(("begin_write", claim.task_id))
         self.lease_until[claim.task_id] = self.clock.now() + lease
         return True
+
+    async def begin_writes(self, claims: Sequence[Claim], lease: timedelta) -> frozenset[int]:
+        self._ask()
+        self.write_batches.append(len(claims))
+        free = [claim for claim in claims if claim.task_id not in self.locked]
+        return frozenset([claim.task_id for claim in free if await self.begin_write(claim, lease)])
 
     async def request_repair(self, claim: Claim) -> None:
         self._ask()

@@ -102,5 +102,6 @@ class Plant:
         """A task that has been claimed in the ledger."""
         claim = Claim(task.id, 1, 0, 0, frozenset(stored_in), task.ref, task.window, task.epoch, incarnation=1)
         self.ledger.held[task.id] = claim
-        guard = WriteGuard(self.ledger, self.clock, claim, timedelta(seconds=30))
+        lease = timedelta(seconds=30)
+        guard = WriteGuard(self.ledger, lambda claim: self.ledger.begin_write(claim, lease), self.clock, claim, lease)
         return Progress(task, guard, stored_in=set(stored_in))

@@ -22,10 +22,25 @@ class WriteGuard:
     """Keeps a task from writing once its claim is lost; has repaired what it may have written all the same.
 
     Only sinks that cannot compare writers need it: see ``docs/decisions/0018``.
+
+    Args:
+        ledger: knows the claim.
+        begin_write: `ExecutorLedger.begin_write`, or what asks it for many tasks at once.
+        clock: waits while the ledger is unavailable.
+        claim: of the task.
+        lease: how long a claim holds after it was checked.
     """
 
-    def __init__(self, ledger: ExecutorLedger, clock: Clock, claim: Claim, lease: timedelta) -> None:
+    def __init__(
+        self,
+        ledger: ExecutorLedger,
+        begin_write: Callable[[Claim], Awaitable[bool]],
+        clock: Clock,
+        claim: Claim,
+        lease: timedelta,
+    ) -> None:
         self._ledger = ledger
+        self._begin_write = begin_write
         self._clock = clock
         self._claim = claim
         self._lease = lease
@@ -44,7 +59,7 @@ class WriteGuard:
         Raises:
             ClaimLost: another executor may have the task.
         """
-        if not await self._ask(lambda: self._ledger.begin_write(self._claim, self._lease)):
+        if not await self._ask(lambda: self._begin_write(self._claim)):
             raise ClaimLost
         self._may_have_written = True
 

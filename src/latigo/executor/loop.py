@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +16,7 @@ from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Compared, Copied, Crashed, Deferred, Retry, Settlement, SlotState, Split, Stored
 from latigo.domain.receipt import Stage
 from latigo.domain.task import Task
+from latigo.executor.batches import Batches
 from latigo.executor.claimer import Claimer
 from latigo.executor.gate import Gate
 from latigo.executor.guard import WriteGuard
@@ -89,6 +90,7 @@ class Executor:
         self._clock = clock
         self._metrics = metrics
         self._claimer = Claimer(ledger, info.id, rules.lease)
+        self._writes = Batches(self._begin_writes, self._begin_write)
         self._settler = Settler(ledger, clock)
         self._claimed: dict[Claim, _ClaimedTask] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -112,6 +114,7 @@ class Executor:
             async with asyncio.TaskGroup() as group:
                 background = [
                     group.create_task(self._claimer.run(), name="claimer"),
+                    group.create_task(self._writes.run(), name="writes"),
                     group.create_task(self._settler.run(), name="settler"),
                     group.create_task(self._renew_leases(), name="leases"),
                     group.create_task(self._refresh_circuits(), name="circuits"),
@@ -257,7 +260,7 @@ class Executor:
         running = asyncio.current_task()
         if running is None:
             raise RuntimeError("a task runs outside of the event loop")
-        guard = WriteGuard(self._ledger, self._clock, claim, self._rules.lease)
+        guard = WriteGuard(self._ledger, self._writes.ask, self._clock, claim, self._rules.lease)
         progress = Progress(task, guard, stored_in=set(claim.stored_in), recorded=claim.recorded, stages=stages)
         claimed = self._claimed[claim] = _ClaimedTask(claim, running, progress)
         started = self._clock.monotonic()
@@ -319,6 +322,13 @@ class Executor:
             _log.warning("metadata.not_read", error=str(error))
             return isinstance(error, LatigoError) and not isinstance(error, Rejected)  # unknown until it is read again
         return spec.dataset != task.model.dataset or spec.model_offset != task.model.model_offset
+
+    async def _begin_writes(self, claims: Sequence[Claim]) -> Mapping[int, bool]:
+        held = await self._ledger.begin_writes(claims, self._rules.lease)
+        return {place: True for place, claim in enumerate(claims) if claim.task_id in held}
+
+    async def _begin_write(self, claim: Claim) -> bool:
+        return await self._ledger.begin_write(claim, self._rules.lease)
 
     async def _hand_back(self, claim: Claim, guard: WriteGuard) -> None:
         try:

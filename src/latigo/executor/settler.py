@@ -7,15 +7,13 @@ from typing import NamedTuple
 from latigo.domain.errors import Unavailable
 from latigo.domain.outcome import Crashed, Settlement
 from latigo.domain.receipt import Receipt
+from latigo.executor.batches import gather_batch
 from latigo.ledger.protocol import Claim, ExecutorLedger
 from latigo.runtime.clock import Clock
 from latigo.runtime.log import get_logger
 
 _log = get_logger(__name__)
 
-LARGEST_BATCH = 200
-#: Seconds in which settlements are gathered, as claims are.
-GATHERING = 0.005
 #: Pause between attempts while the ledger is unavailable. Tasks keep their claims and permits, so nothing piles up.
 PAUSE = timedelta(seconds=1)
 
@@ -44,11 +42,7 @@ class Settler:
     async def run(self) -> None:
         """Write settlements until cancelled."""
         while True:
-            batch = [await self._waiting.get()]
-            await asyncio.sleep(GATHERING)
-            while len(batch) < LARGEST_BATCH and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
-            await self._write(batch)
+            await self._write(await gather_batch(self._waiting))
 
     async def _write(self, batch: list[_Waiting]) -> None:
         while True:

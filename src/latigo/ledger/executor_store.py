@@ -148,6 +148,12 @@ class PostgresExecutorLedger:
     async def begin_write(self, claim: Claim, lease: timedelta) -> bool:
         return await self._database.row(SQL["begin_write"], *_key(claim), lease) is not None
 
+    async def begin_writes(self, claims: Sequence[Claim], lease: timedelta) -> frozenset[int]:
+        if not claims:
+            return frozenset()
+        rows = await self._database.fetch(SQL["begin_writes"], *_keys(claims), lease)
+        return frozenset(row["id"] for row in rows)
+
     async def request_repair(self, claim: Claim) -> None:
         window, ref = claim.window, claim.ref
         key = (claim.task_id, claim.number, window.start, window.end, ref.project, ref.name)

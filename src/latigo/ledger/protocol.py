@@ -320,6 +320,12 @@ class ExecutorLedger(Protocol):
         repair, some time after another claim was settled.
         """
 
+    async def begin_writes(self, claims: Sequence[Claim], lease: timedelta) -> frozenset[int]:
+        """Begin several writes, each as `begin_write` does. Return the ids of their tasks.
+
+        Waits for no lock: a task that is left out may have been locked.
+        """
+
     async def request_repair(self, claim: Claim) -> None:
         """Have the window of a lost claim predicted again in lane repair: it may have written there until now."""
 

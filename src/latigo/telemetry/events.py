@@ -7,6 +7,7 @@ colon. What stands in many events has one name: ``error``, ``reason``, ``duratio
 """
 
 EVENTS = {
+    "batch.separated": "A statement for many tasks met a bug, and each of them is asked for alone: error, count.",
     "call.failed": "A call failed and is retried in a moment: attempt, error, wait_s.",
     "circuit.closed": "A downstream answers again; its circuit is closed: downstream.",
     "circuit.opened": "A downstream failed too often; its circuit is open and holds back calls: downstream, reason.",
@@ -14,7 +15,6 @@ EVENTS = {
     "claim.delayed": "A task could not be claimed because the ledger is unavailable: error.",
     "claim.lost": "The lease of a claim ran out, and another executor may have the task: task.",
     "claim.not_checked": "A task waits with writing, because the ledger that has its claim is unavailable: error.",
-    "claims.separated": "A batch of claims met a bug, and each of its tasks is claimed by itself: error, count.",
     "clocks.compared": "The clocks of process and database agree again, or differ too much: difference_s, planning.",
     "controls.not_read": "What people have changed at run time could not be read; the last of it holds: error.",
     "connection.renewed": "The model server had closed an idle connection; sent again on a new one: downstream, error.",

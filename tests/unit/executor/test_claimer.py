@@ -9,7 +9,8 @@ import pytest
 
 from latigo.domain.errors import Unavailable
 from latigo.domain.task import Task
-from latigo.executor.claimer import LARGEST_BATCH, Claimer
+from latigo.executor.batches import LARGEST_BATCH
+from latigo.executor.claimer import Claimer
 from latigo.ledger.protocol import Claim
 from tests.support.build import a_task
 from tests.support.clock import ManualClock

@@ -9,7 +9,8 @@ import pytest
 
 from latigo.domain.outcome import Crashed, Outcome, Settlement, Stored
 from latigo.domain.receipt import Receipt
-from latigo.executor.settler import LARGEST_BATCH, Settler
+from latigo.executor.batches import LARGEST_BATCH
+from latigo.executor.settler import Settler
 from latigo.ledger.protocol import Claim
 from tests.support.build import a_task, window
 from tests.support.clock import ManualClock

@@ -102,6 +102,23 @@ WHERE t.id = $1 AND t.claim = $2 AND t.state = 'claimed' AND t.span = tstzrange(
   AND m.id = t.model_id AND m.project = $5 AND m.name = $6
 RETURNING t.id;
 
+-- begin_writes --
+-- The same for several claims. Waits for no lock: what is left out is lost or locked.
+UPDATE task t
+SET lease_until = ledger_now() + $8::interval,
+    writers = CASE WHEN t.claim = ANY (t.writers) THEN t.writers ELSE t.writers || t.claim END
+FROM (
+    SELECT o.id
+    FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[], $7::integer[])
+         AS mine (id, claim, low, high, project, name, epoch)
+    JOIN task o ON o.id = mine.id AND o.claim = mine.claim AND o.state = 'claimed' AND o.span = tstzrange(low, high)
+               AND o.epoch = mine.epoch
+    JOIN model m ON m.id = o.model_id AND m.project = mine.project AND m.name = mine.name
+    FOR UPDATE OF o SKIP LOCKED
+) ours
+WHERE t.id = ours.id
+RETURNING t.id;
+
 -- request_repair --
 -- The claim writes nothing more, so the repair need not wait any longer.
 INSERT INTO repair AS r (model_id, task_id, claim, due_at, slots)
