@@ -51,7 +51,13 @@ PARTS = {
         """By the clock; it wants a machine that does nothing else: the executor has its ledger and sink on the same
         cores as Gordo, and the replay has neither.""",
     ),
-    "affinity": Part("affinity", "Affinity over several servers", _SERVERS),
+    "affinity": Part(
+        "affinity",
+        "Affinity over several servers",
+        f"""{_SERVERS} Round robin sends the calls to the servers in turn, with the models in the same order. Their
+        number is no multiple of the servers: otherwise each model would come back to the same server in every wave,
+        which is an affinity by accident.""",
+    ),
     "backfill": Part("backfill", "Backfill model by model", _SERVERS),
     "waves": Part("waves", "Live waves in alternate order", _SERVERS),
     "influx": Part(
