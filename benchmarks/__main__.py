@@ -199,4 +199,5 @@ def _paragraph(text: str) -> str:
     return textwrap.fill(" ".join(text.split()), width=120)
 
 
-main()
+if __name__ == "__main__":
+    main()
