@@ -106,6 +106,14 @@ PARTS = {
         """They have nothing else to do: what a queue, readings and Gordo take is left out. The rate is by the clock,
         with the executors and PostgreSQL on the same cores; CPU and transactions are those of the whole server.""",
     ),
+    "ledger_disk": Part(
+        "ledger_disk",
+        "The ledger's log and disk",
+        """A task of one slot from plan to settlement, with everything that roles do for it in the ledger, 32 at work
+        at once; what planning reads is left out: see the next section. CPU is that of the whole server, autovacuum and
+        all. Batches are as large as what ends within 5 ms: the fewer tasks a second, the more transactions a task. The
+        log is without whole pages, but for the line that says so; disk is after a VACUUM.""",
+    ),
     "planning": Part(
         "planning",
         "Planning and questions",
