@@ -51,7 +51,13 @@ PARTS = {
         """By the clock; it wants a machine that does nothing else: the executor has its ledger and sink on the same
         cores as Gordo, and the replay has neither.""",
     ),
-    "affinity": Part("affinity", "Affinity over several servers", _SERVERS),
+    "affinity": Part(
+        "affinity",
+        "Affinity over several servers",
+        f"""{_SERVERS} Round robin sends the calls to the servers in turn, with the models in the same order. Their
+        number is no multiple of the servers: otherwise each model would come back to the same server in every wave,
+        which is an affinity by accident.""",
+    ),
     "backfill": Part("backfill", "Backfill model by model", _SERVERS),
     "waves": Part("waves", "Live waves in alternate order", _SERVERS),
     "influx": Part(
@@ -99,6 +105,14 @@ PARTS = {
         "Claims and settlements",
         """They have nothing else to do: what a queue, readings and Gordo take is left out. The rate is by the clock,
         with the executors and PostgreSQL on the same cores; CPU and transactions are those of the whole server.""",
+    ),
+    "ledger_disk": Part(
+        "ledger_disk",
+        "The ledger's log and disk",
+        """A task of one slot from plan to settlement, with everything that roles do for it in the ledger, 32 at work
+        at once; what planning reads is left out: see the next section. CPU is that of the whole server, autovacuum and
+        all. Batches are as large as what ends within 5 ms: the fewer tasks a second, the more transactions a task. The
+        log is without whole pages, but for the line that says so; disk is after a VACUUM.""",
     ),
     "planning": Part(
         "planning",
@@ -193,4 +207,5 @@ def _paragraph(text: str) -> str:
     return textwrap.fill(" ".join(text.split()), width=120)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Collection, MutableMapping, Sequence
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -51,17 +50,18 @@ class RepeatedSensors(MemorySensors):
         return {tag: Series(series.times + ns, series.values.copy()) for tag, series in readings.items()}
 
 
-class AnyServer:
-    """The order of servers without affinity, such as that of a service of Kubernetes: by chance."""
+class RoundRobin:
+    """The order of servers without affinity: each call goes to the server after that of the last call."""
 
     def __init__(self, servers: Callable[[], Collection[str]]) -> None:
         self._servers = servers
-        self._random = Random(7)
+        self._calls = 0
 
     def __call__(self, _: ModelRef) -> Sequence[str]:
-        servers = list(self._servers())
-        self._random.shuffle(servers)
-        return servers
+        servers = sorted(self._servers())
+        first = self._calls % len(servers)
+        self._calls += 1
+        return [*servers[first:], *servers[:first]]
 
 
 class Pauses:
@@ -135,8 +135,8 @@ async def work(configuration: dict[str, Any]) -> None:
     async with open_resources(settings, sensors=_sensors(configuration)) as resources, asyncio.TaskGroup() as group:
         if configuration.get("by_window"):
             turns.RUN = 1  # no model goes on while others wait
-        if configuration.get("any_server"):
-            resources.models.servers = AnyServer(resources.models.all_servers)  # type: ignore[assignment,method-assign]  # to compare with
+        if configuration.get("round_robin"):
+            resources.models.servers = RoundRobin(resources.models.all_servers)  # type: ignore[assignment,method-assign]  # to compare with
         gc.freeze()  # as `latigo serve` does
         group.create_task(create_executor(resources, queue).run(stop))
         pauses = Pauses()

@@ -31,12 +31,12 @@ async def measure() -> list[Row]:
         for number in range(ROUNDS + 1):
             window = Window(BEGIN + number * SLOT, BEGIN + (number + 1) * SLOT)
             envelopes = await ledger.envelopes([Plan([spec.ref.name for spec in specs], window)])
-            committed, cpu = await _committed(ledger), cpu_of_children(server)
+            before, cpu = await committed(ledger), cpu_of_children(server)
             answers = await asyncio.gather(
                 *(_work(program, envelopes[n::PROCESSES]) for n, program in enumerate(programs))
             )
             costs.append((cpu_of_children(server) - cpu) / MODELS * 1000)
-            transactions.append((await _committed(ledger) - committed) / MODELS)
+            transactions.append((await committed(ledger) - before) / MODELS)
             rates.append(MODELS / max(answer["wall"] for answer in answers))
     rate, cost, share = (
         statistics.median(values[1:]) for values in (rates, costs, transactions)
@@ -63,12 +63,12 @@ async def _work(program: Program, envelopes: list[str]) -> dict[str, float]:
     return await program.ask({"tasks": envelopes})
 
 
-async def _committed(ledger: Ledger) -> int:
+async def committed(ledger: Ledger) -> int:
     """Transactions so far; every session reports its own with a delay, at the end of one."""
     await asyncio.sleep(1.5)
     async with ledger.database.connection() as connection:
         await connection.execute("SELECT pg_stat_clear_snapshot()")
-        committed: int = await connection.fetchval(
+        transactions: int = await connection.fetchval(
             "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
         )
-        return committed
+        return transactions

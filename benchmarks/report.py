@@ -80,6 +80,11 @@ def write_section(title: str, text: str, page: Path = RESULTS) -> None:
     page.write_text(_SECTION.join([head, *sections]), encoding="utf-8")
 
 
+def read_section(title: str, page: Path = RESULTS) -> str:
+    """Return the text of the section of this title; empty where there is none."""
+    return next((text for head, _, text in (each.partition("\n") for each in _split(page)[1:]) if head == title), "")
+
+
 def _split(page: Path) -> list[str]:
     """Return the head of a page and its sections, each without the mark of a section."""
     return page.read_text(encoding="utf-8").split(_SECTION) if page.exists() else [""]

@@ -22,7 +22,7 @@ import numpy as np
 
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Times, Values
-from latigo.domain.task import Lane
+from latigo.domain.task import Lane, Task
 from latigo.domain.windows import DAY, Window, span_ns, to_ns
 from latigo.ledger.model_store import PostgresModelLedger, PostgresRoster
 from latigo.ledger.protocol import ModelEntry, Planned, Term
@@ -172,17 +172,29 @@ class Ledger:
         for project in {entry.spec.ref.project for entry in entries}:
             self._ids |= {known.name: known.id for known in await self.models.known_models(project)}
 
+    async def plan(self, plans: Iterable[Plan]) -> Sequence[Task]:
+        """Plan tasks, as the scheduler does. Return them as they are to be published."""
+        term = await self._lease()
+        planned = [Planned(self._ids[name], 1, plan.window, plan.lane) for plan in plans for name in plan.models]
+        if await self.scheduler.plan(term, planned) != len(planned):
+            raise RuntimeError("not everything could be planned")
+        return await self.scheduler.unpublished(term, len(planned))
+
+    async def mark_published(self, places: Mapping[int, str]) -> None:
+        """Record where tasks were published, by their ids."""
+        await self.scheduler.mark_published(await self._lease(), places)
+
     async def envelopes(self, plans: Iterable[Plan]) -> list[str]:
         """Plan and publish. Return the tasks as an executor receives them."""
+        tasks = await self.plan(plans)
+        await self.mark_published({task.id: "benchmark" for task in tasks})
+        return [encode(task).decode() for task in tasks]
+
+    async def _lease(self) -> Term:
         if self._term is None:
             self._term = await self.scheduler.acquire_lease("benchmark", timedelta(hours=1))
         assert self._term is not None
-        planned = [Planned(self._ids[name], 1, plan.window, plan.lane) for plan in plans for name in plan.models]
-        if await self.scheduler.plan(self._term, planned) != len(planned):
-            raise RuntimeError("not everything could be planned")
-        tasks = await self.scheduler.unpublished(self._term, len(planned))
-        await self.scheduler.mark_published(self._term, {task.id: "benchmark" for task in tasks})
-        return [encode(task).decode() for task in tasks]
+        return self._term
 
     async def check_stored(self, tasks: int) -> None:
         """Raise if a task did not end with predictions in the sink: then nothing was measured."""

@@ -2,8 +2,10 @@
 
 A plant with a long past is filled, a task for each slot. Kills are spread over the tasks, by a seed, and reach every
 party but one executor, whose memory and descriptors then say whether anything grows. Afterwards Latigo catches up, and
-what is left is judged as after a random campaign, with the rows of every table as well. It ends by itself; the exit
-code is 0 if nothing is wrong, and it took long enough to see whether anything grows.
+what is left is judged as after a random campaign, with the rows of every table as well.
+
+It runs on each task queue, one after the other, unless one is named. It ends by itself; the exit code is 0 if nothing
+is wrong on any queue, and it took long enough to see whether anything grows.
 """
 
 import argparse
@@ -16,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.report import RESULTS, write_section
+from chaos.queues import add_queue_argument, run_on_each
 from chaos.soak.report import section, summary, title
 from chaos.soak.run import run, size_of
 
@@ -25,8 +28,10 @@ def _arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tasks", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=50, help="of everything but one executor")
     parser.add_argument("--seed", type=int, help="of the kills; random by default")
-    parser.add_argument("--queue", choices=("eventhub", "postgres"), default="postgres", help="of tasks")
-    parser.add_argument("--minutes", type=float, default=60.0, help="until it fails; catching up comes on top")
+    add_queue_argument(parser)
+    parser.add_argument(
+        "--minutes", type=float, default=60.0, help="until it fails on a queue; catching up comes on top"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the logs of all processes also if all is well")
     parser.add_argument("--write", action="store_true", help=f"write the figures to {RESULTS.name}")
     return parser.parse_args(arguments)
@@ -36,9 +41,14 @@ def main() -> None:
     """Run, and print the figures."""
     options = _arguments()
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
-    size = size_of(options.tasks, options.queue)
+    sys.exit(not run_on_each(options.queue, lambda queue: _run(options, queue, seed), _say))
+
+
+def _run(options: argparse.Namespace, queue: str, seed: int) -> Sequence[str]:
+    """Run one soak. Return its faults, and why it could not be judged."""
+    size = size_of(options.tasks, queue)
     folder = Path(tempfile.mkdtemp(prefix="latigo-soak-"))
-    _say(f"seed {seed}, {options.tasks} tasks, {options.kills} kills, queue {options.queue}, logs in {folder}")
+    _say(f"seed {seed}, {options.tasks} tasks, {options.kills} kills, queue {queue}, logs in {folder}")
     running = run(
         folder, size, seed=seed, tasks=options.tasks, kills=options.kills, limit_s=options.minutes * 60, say=_say
     )
@@ -48,11 +58,12 @@ def main() -> None:
         write_section(title(size), section(soak, size))
     if not soak.faults() and not options.keep:
         shutil.rmtree(folder)
-    sys.exit(bool(soak.faults() or soak.unjudged))
+    return [*soak.faults(), *soak.unjudged]
 
 
 def _say(text: str) -> None:
     print(text, flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

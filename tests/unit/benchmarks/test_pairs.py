@@ -2,8 +2,13 @@
 
 import pytest
 
-from benchmarks.pairs import compared, figures
+from benchmarks.pairs import Line, compared, figures, lines_of, replaced, section_of
 from benchmarks.report import Row, table
+
+OWN = "2026-11-29, on a machine; turns: 1; now: aaaaaaa of 2026-11-29; before: ccccccc of 2026-11-01; by its own."
+TODAY = "2026-11-30, on a machine; turns: 3; now: bbbbbbb of 2026-11-30; before: ccccccc of 2026-11-01; both."
+OVERHEAD = Line("overhead", "overhead: CPU", "2.00", "3.00", "0.67", OWN)
+MEMORY = Line("memory", "memory: the most", "9.00", "9.50", "0.95", OWN)
 
 
 def test_figures_are_read_from_the_table_of_any_commit():
@@ -24,4 +29,40 @@ def test_pairs_are_compared_line_by_line_as_far_as_both_have_them():
     now = [{"a": 2.0, "new": 1.0}, {"a": 3.0}, {"a": 8.0}]
     before = [{"a": 4.0, "old": 1.0}, {"a": 3.0}, {"a": 2.0}]
 
-    assert compared(now, before).splitlines()[2:] == ["| a | 3.00 | 3.00 | 1.00 |"]
+    assert compared("memory", now, before, TODAY) == [Line("memory", "a", "3.00", "3.00", "1.00", TODAY)]
+
+
+def test_a_section_names_the_run_of_each_line_once_and_is_read_again_as_it_was_written():
+    lines = [OVERHEAD, Line("influx", "reading", "1.00", "1.00", "1.00", TODAY), MEMORY]
+
+    section = section_of(lines)
+
+    assert lines_of(section) == lines
+    assert section.count(OWN) == section.count(TODAY) == 1
+
+
+def test_lines_of_a_part_that_was_compared_again_are_replaced_and_the_others_keep_their_run():
+    old = [OVERHEAD, Line("overhead", "renamed since", "1.00", "1.00", "1.00", OWN), MEMORY]
+    new = Line("overhead", "overhead: CPU", "1.90", "3.00", "0.63", TODAY)
+
+    lines = lines_of(section_of(replaced(lines_of(section_of(old)), "overhead", [new])))
+
+    assert lines == [new, MEMORY]
+
+
+def test_a_run_that_no_line_is_of_any_more_is_not_named():
+    new = Line("overhead", "overhead: CPU", "1.90", "3.00", "0.63", TODAY)
+
+    assert OWN not in section_of(replaced([OVERHEAD], "overhead", [new]))
+
+
+def test_parts_stand_in_the_order_in_which_they_are_measured_whenever_they_were_compared():
+    assert replaced([MEMORY], "overhead", [OVERHEAD]) == [OVERHEAD, MEMORY]
+
+
+def test_lines_of_which_nothing_says_how_they_were_measured_are_not_taken_over():
+    hand_written = (
+        "| what | now | before | quotient |\n| --- | --- | --- | --- |\n| a wave | 5.25 ms | 5.59 ms | 0.94 |"
+    )
+
+    assert lines_of(hand_written) == []
