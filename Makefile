@@ -15,6 +15,9 @@ COMPOSE := docker compose --file $(DEPLOY)/compose.yaml
 # start processes wait more than they compute, which is why there are more workers than cores.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 
+# Properties are tried on a fifth of the examples where somebody waits for the answer (tests/conftest.py).
+QUICK := $(if $(CI),,--hypothesis-profile quick)
+
 # Compiled files are kept: without them, every worker compiles all of the tests again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -131,7 +134,7 @@ collected: $(VENV)/.ready
 	@mkdir -p build && $(BIN)/pytest -q --collect-only >build/collected.txt 2>&1 || { cat build/collected.txt; false; }
 
 quick-tests: $(VENV)/.ready
-	$(BIN)/pytest -q -n 2 --dist worksteal tests/unit tests/docs
+	$(BIN)/pytest -q -n 2 --dist worksteal $(QUICK) tests/unit tests/docs
 
 # Without a Python 3.10, the tests that need it are skipped by name; CI requires it.
 gordo-if-possible:

@@ -1,9 +1,11 @@
 """Fixtures that any test may use."""
 
+import gc
 import signal
 from collections.abc import Generator, Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from latigo.runtime.collector import collector_paused
@@ -34,14 +36,26 @@ def no_known_secrets() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collect without the collector of cyclic garbage: what is made then stays."""
+    """Collect without the collector of cyclic garbage, and keep it from what was made then, which stays."""
     with collector_paused():
-        return (yield)
+        result = yield
+        gc.freeze()
+        return result
 
 
 # How long an example takes says more of the machine than of the code. All else stays as it is, here or in CI.
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+# Of `make check`: a fifth of the examples, also where a test asks for a number of its own (tests/support/examples.py).
+settings.register_profile("quick", settings(), max_examples=20)
+
+# What a test logs is shown if it fails: tracebacks in colours, with all variables, take longer than the test.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 # A shell that starts tests in the background has SIGINT ignored, and what they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.sources import syntax
+
 ROOT = Path(__file__).parents[2]
 
 #: What nobody in the field says, and what is said instead.
@@ -43,7 +45,6 @@ PAGES = sorted(
 )
 #: Names in a page are quoted, also those that something had before.
 CODE_SPAN = re.compile(r"`[^`\n]+`")
-MODULES = sorted((ROOT / "src").rglob("*.py"))
 
 
 def dialect_in(text: str) -> list[str]:
@@ -55,9 +56,9 @@ def dialect_in(text: str) -> list[str]:
     ]
 
 
-def texts_of(source: str) -> Iterator[tuple[int, str]]:
+def texts_of(module: ast.Module) -> Iterator[tuple[int, str]]:
     """The texts of a module with their lines: docstrings, messages and help texts are among them."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(module):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
             yield node.lineno, node.value
 
@@ -72,9 +73,9 @@ def test_pages_need_no_dictionary() -> None:
 
 def test_texts_of_the_program_need_no_dictionary() -> None:
     assert [
-        f"{module.relative_to(ROOT)}:{line}: {phrase}"
-        for module in MODULES
-        for line, text in texts_of(module.read_text(encoding="utf-8"))
+        f"{file.relative_to(ROOT)}:{line}: {phrase}"
+        for file, module in syntax().items()
+        for line, text in texts_of(module)
         for phrase in dialect_in(text)
     ] == []
 

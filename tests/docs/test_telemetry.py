@@ -15,9 +15,9 @@ from latigo.domain.receipt import Stage
 from latigo.telemetry.events import EVENTS
 from latigo.telemetry.metrics import LABELS, Metrics
 from tests.support.clock import ManualClock
+from tests.support.sources import syntax
 
 ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "src" / "latigo"
 METHODS = {"debug", "info", "warning", "error", "exception", "critical"}
 
 
@@ -26,8 +26,8 @@ def calls() -> list[tuple[str, ast.Call]]:
     """Every call such as ``log.info("noun.past_participle", ...)`` with its event, also where one of two is chosen."""
     return [
         (text.value, call)
-        for file in SOURCE.rglob("*.py")
-        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for tree in syntax().values()
+        for call in ast.walk(tree)
         if isinstance(call, ast.Call) and call.args and _logs(call.func)
         for text in _texts(call.args[0])
         if isinstance(text.value, str)

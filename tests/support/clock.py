@@ -61,5 +61,9 @@ class ManualClock:
 
 
 async def _let_others_run() -> None:
+    """Return once all wait for something, which the loop of asyncio itself shows, or after so many turns."""
+    ready = getattr(asyncio.get_running_loop(), "_ready", (None,))
     for _ in range(_SETTLE):
         await asyncio.sleep(0)
+        if not ready:
+            return

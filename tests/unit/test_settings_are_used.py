@@ -8,8 +8,8 @@ from pathlib import Path
 from latigo.settings import Settings
 from latigo.settings.keys import deprecated_keys, kind_name, sections_of
 from latigo.telemetry.events import EVENTS
+from tests.support.sources import SOURCE, syntax
 
-SOURCE = Path(__file__).parents[2] / "src" / "latigo"
 #: What the code calls a section, or something that holds it, next to the names of section and kind.
 CALLED = {
     "ledger": set(),
@@ -32,7 +32,7 @@ def keys() -> Iterator[tuple[str, str, str]]:
 
 def reads() -> set[tuple[str, str]]:
     """Every attribute that is read outside of the settings, with the name of what it is read from."""
-    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in SOURCE.rglob("*.py") if not in_settings(file)]
+    trees = [tree for file, tree in syntax().items() if not in_settings(file)]
     nodes = [node for tree in [*trees, *results_of_settings()] for node in ast.walk(tree)]
     plain = {(_name(node.value), node.attr) for node in nodes if isinstance(node, ast.Attribute)}
     return plain | {("", name) for node in nodes if isinstance(node, ast.MatchClass) for name in node.kwd_attrs}
@@ -44,8 +44,8 @@ def in_settings(file: Path) -> bool:
 
 def results_of_settings() -> Iterator[ast.AST]:
     """What the settings work out for others: the schedule of a model, and properties such as the address of a hub."""
-    for file in (SOURCE / "settings").rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for tree in (tree for file, tree in syntax().items() if in_settings(file)):
+        for node in ast.walk(tree):
             is_property = isinstance(node, ast.FunctionDef) and any(_name(d) == "property" for d in node.decorator_list)
             if is_property or (isinstance(node, ast.FunctionDef) and node.name == "overrides_for"):
                 yield node
@@ -85,8 +85,8 @@ def test_every_key_that_a_text_names_exists() -> None:
     named = re.compile(rf"(?<![\w./-])(?:{'|'.join(sections)})\.(?!sql\b|js\b|txt\b)[a-z_]+(?![\w(.])")
     texts = [
         node.value
-        for file in SOURCE.rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for tree in syntax().values()
+        for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
 

@@ -113,7 +113,8 @@ def content_policy(frame_ancestors: Sequence[str] = ()) -> str:
     )
 
 
-def first_modules(screen: str) -> list[str]:
+@cache
+def first_modules(screen: str) -> tuple[str, ...]:
     """Return the modules without which a screen is not drawn: the frame, that of the screen, and what they import.
 
     What they load later (dialogs, actions, the library of charts, other screens) is not among them.
@@ -124,7 +125,7 @@ def first_modules(screen: str) -> list[str]:
         if name not in found:
             found.add(name)
             left += _IMPORT.findall(files[name].body.decode())
-    return sorted(found)
+    return tuple(sorted(found))
 
 
 def shell(pages: PageSettings, screen: str) -> str:

@@ -22,6 +22,7 @@ from latigo.domain.windows import to_ns
 from latigo.providers.gordo.frames import request_body
 from latigo.sandbox.gordo import ModelDefinition, ModelKind, ProjectDefinition, SandboxGordo, open_sandbox_gordo
 from latigo.sandbox.gordo.frames import Index
+from tests.support.examples import examples
 
 Nested = Mapping[str, Mapping[str, float]]
 
@@ -45,7 +46,7 @@ def index(rows: int, start: datetime = START, step: timedelta = TEN) -> Index:
     return Index(np.array([to_ns(start + n * step) for n in range(rows)], dtype=np.int64), timed=True)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     tags=st.lists(st.from_regex(r"[A-Za-z0-9 _.:/%+#-]{6,30}", fullmatch=True), min_size=1, max_size=8, unique=True),
     rows=st.integers(1, 40),

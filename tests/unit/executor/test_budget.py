@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latigo.executor.budget import INITIAL_DENSITY, SHARES, ByteBudget
+from tests.support.examples import examples
 
 HOUR = timedelta(hours=1)
 
@@ -24,7 +25,7 @@ async def holding(budget: ByteBudget, nbytes: int, log: list[str], name: str, le
         await leave.wait()
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     st.lists(st.tuples(st.integers(0, 25), st.floats(0, 1), st.integers(0, 4), st.booleans()), max_size=30),
     st.integers(0, 2**32).map(Random),

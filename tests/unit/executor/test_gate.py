@@ -14,6 +14,7 @@ from latigo.domain.task import Lane, Task
 from latigo.executor.gate import ROOM, Gate
 from latigo.runtime.in_progress import InProgress
 from tests.support.build import a_spec, a_task, lane_share
+from tests.support.examples import examples
 
 
 @dataclass(eq=False)
@@ -303,7 +304,7 @@ class Watched:
             self.active, self.is_one_isolated = self.active - 1, False
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.integers(1, 5),
     st.lists(

@@ -24,13 +24,13 @@ from tests.support.clock import ManualClock
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     handlers, level = logging.root.handlers, logging.root.level
-    hooks = threading.excepthook, sys.unraisablehook
+    hooks, configured = (threading.excepthook, sys.unraisablehook), structlog.get_config()
     yield io.StringIO()
     threading.excepthook, sys.unraisablehook = hooks
     logging.captureWarnings(capture=False)
     logging.root.handlers = handlers
     logging.root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**configured)
 
 
 def fail(text: str) -> None:

@@ -15,6 +15,7 @@ from latigo.providers.simulated import FaultKind, Plant
 from latigo.sandbox.gordo import ModelDefinition, ModelKind, demo_faults, demo_project
 from latigo.sandbox.gordo.definition import frequency
 from latigo.sandbox.gordo.model import FittedModel, ValuesRefused
+from tests.support.examples import examples
 
 UNTIL = to_ns(datetime(2025, 10, 15, tzinfo=UTC))
 LATER = UNTIL + span_ns(timedelta(days=3))
@@ -112,7 +113,7 @@ def test_a_forecast_never_sees_its_own_row_and_an_autoencoder_does() -> None:
 
 
 @given(row=st.integers(0, 11), column=st.integers(0, 9))
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 def test_nan_is_refused_by_scikit_learn_manners_and_stays_in_its_row_by_keras_manners(row: int, column: int) -> None:
     x = rows(12)
     x[row, column] = np.nan

@@ -1,6 +1,7 @@
 """The OpenAPI document, made from the endpoints; pure."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -31,9 +32,7 @@ def document(endpoints: Sequence[Endpoint[Any, Any]]) -> dict[str, Any]:
         models.append((endpoint.question, "validation"))
         if endpoint.answer is not Octets:
             models.append((endpoint.answer, "serialization"))
-    by_model, definitions = models_json_schema(list(dict.fromkeys(models)), ref_template=_REF)
-    schemas = definitions.get("$defs", {})
-    names: dict[Any, str] = {model: reference["$ref"].rpartition("/")[2] for (model, _), reference in by_model.items()}
+    names, schemas = _schemas(tuple(dict.fromkeys(models)))
     paths: dict[str, Any] = dict(_of_the_process())
     for endpoint in endpoints:
         operation = _operation(endpoint, schemas[names[endpoint.question]], names)
@@ -54,6 +53,14 @@ def document(endpoints: Sequence[Endpoint[Any, Any]]) -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+@cache
+def _schemas(models: tuple[tuple[type[BaseModel], Any], ...]) -> tuple[Mapping[Any, str], Mapping[str, Any]]:
+    """Return the name of each model, and the schemas by their names: a tenth of a second of work for all endpoints."""
+    by_model, definitions = models_json_schema(models, ref_template=_REF)
+    names = {model: reference["$ref"].rpartition("/")[2] for (model, _), reference in by_model.items()}
+    return names, definitions.get("$defs", {})
 
 
 def _operation(endpoint: Endpoint[Any, Any], question: Mapping[str, Any], names: Mapping[Any, str]) -> dict[str, Any]:

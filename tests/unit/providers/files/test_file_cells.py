@@ -21,6 +21,7 @@ from latigo.providers.files.reading import Layout
 from latigo.providers.qualities import Qualities
 from latigo.runtime.clock import SystemClock
 from latigo.settings import FileSensors as FileSensorsSettings
+from tests.support.examples import examples
 from tests.support.sensor_files import DAY, clock
 
 DIGITS = "0123456789"
@@ -95,7 +96,7 @@ def first_reading(layout: Layout, *cells: str) -> str | None:
     return "".join(value.hex() for chunk in chunks for value in chunk.values.tolist())
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(600))
 @given(cell=NUMBER_LIKE.filter(lambda cell: cell.strip() not in {"", "-"}), notation=NOTATIONS)
 @example(cell="1.100", notation=(",", ""))
 @example(cell="1,100", notation=(".", ""))

@@ -28,6 +28,7 @@ from latigo.providers.bad_readings import BadReadings
 from latigo.providers.files import delimited, indexing
 from latigo.providers.files.ranges import ranges_of
 from latigo.runtime.clock import SystemClock
+from tests.support.examples import examples
 from tests.support.sensor_files import DAY, clock, minutes, opened, settle, values, write
 
 ROWS = 60
@@ -625,7 +626,7 @@ def damages(line: str) -> dict[str, str]:
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     hits=st.dictionaries(st.integers(1, 39), st.sampled_from(sorted(damages("a,b"))), max_size=12),
     block=st.sampled_from([120, 300, 64 * 1024]),

@@ -28,6 +28,7 @@ from latigo.providers.files.reading import Layout, Stopped
 from latigo.runtime.clock import SystemClock
 from latigo.settings import FileSensors as FileSensorsSettings
 from tests.support.clock import ManualClock
+from tests.support.examples import examples
 from tests.support.sensor_files import ALL, DAY, PLENTY, clock, minutes, opened, settle, values, write
 from tests.support.skab import SKAB, require_skab
 from tests.support.waiting import eventually
@@ -237,7 +238,7 @@ async def test_a_large_window_is_refused_before_all_of_it_is_read(tmp_path: Path
     assert sum(bytes_read) < 2048
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_the_index_changes_nothing_of_what_is_read(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject):
     """Whatever the order of rows, the size of blocks and the steps in which the file grew."""
@@ -531,7 +532,7 @@ ODD_CELLS = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(cell=ODD_CELLS, point=st.sampled_from(".,"))
 @example(cell="nan(1)", point=".")
 @example(cell="NaN(abc)", point=",")

@@ -27,6 +27,7 @@ from latigo.providers.files.repeated_hour import NearRows, RepeatedHour, place
 from latigo.providers.files.times import TimeParser
 from latigo.runtime.clock import SystemClock
 from latigo.settings import FileSensors as FileSensorsSettings
+from tests.support.examples import examples
 from tests.support.sensor_files import ALL, FIELD_CASES, PLENTY, opened, values, write
 
 OSLO = "Europe/Oslo"
@@ -41,7 +42,7 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 def local(time: datetime, zone: str = OSLO) -> str:
-    return f"{time.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
+    return time.astimezone(ZoneInfo(zone)).replace(tzinfo=None).isoformat(" ")
 
 
 def every(step: timedelta, start: datetime, end: datetime) -> list[datetime]:
@@ -233,8 +234,9 @@ def save(folder: Path, rows: Written, form: Form) -> None:
                 columns |= {"tag": ["A", "B"] * len(file), "value": [float(row) for row in file for _ in "AB"]}
             else:
                 columns |= {"A": pa.array(file, pa.float64())}
-            groups = max(7, len(file) // 40)  # rows of each; a file of seconds has many rows
-            pq.write_table(pa.table(columns), folder / f"log_{number}.parquet", row_group_size=groups)
+            table = pa.table(columns)
+            groups = max(7, table.num_rows // 12)  # rows of each; a file of seconds has many rows
+            pq.write_table(table, folder / f"log_{number}.parquet", row_group_size=groups)
         elif form.layout == "long":
             lines = [f"{text},{tag},{row}\n" for text, row in zip(texts, file, strict=True) for tag in "AB"]
             write(folder / f"log_{number}.csv", "time,tag,value\n" + "".join(lines))
@@ -253,7 +255,7 @@ async def misplaced(sensors: FileSensors, rows: Written, tag: str = "A") -> int:
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 async def test_every_reading_is_at_its_true_time_or_skipped(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, form: Form, data: st.DataObject

@@ -17,6 +17,7 @@ from latigo.domain.series import Column, Frame, Predictions
 from latigo.domain.windows import to_ns
 from latigo.providers.gordo import frames
 from latigo.providers.gordo.frames import UnreadableResponse, read_predictions, request_body, wanted_columns
+from tests.support.examples import examples
 from tests.support.gordo_replay import LATEST, PARQUET, Pair, _time, pairs, recorded, request_frames
 
 #: Requests that no frame can be made of: Gordo refuses them or takes them for something else.
@@ -89,7 +90,7 @@ pairs_of_frames = st.tuples(
 ).flatmap(lambda tags: st.tuples(frames_of(tuple(tags[0])), frames_of(tuple(tags[1]))))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(pairs_of_frames)
 def test_any_frames_read_back_alike(x_and_y: tuple[Frame, Frame]) -> None:
     x, y = x_and_y
@@ -322,7 +323,7 @@ def test_an_answer_that_grows_when_decoded_is_not_decoded() -> None:
         read(body, max_rows=100_000, max_bytes=1_000_000)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.data())
 def test_a_damaged_answer_is_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
     body = bytearray(recorded("prediction-plain-transform-parquet").body)
