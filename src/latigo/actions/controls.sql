@@ -58,7 +58,7 @@ SELECT m.id, m.epoch, known_state(m.state, m.paused, m.missing_since) AS state, 
 FROM model m WHERE m.project = $1 AND m.name = $2;
 
 -- tasks_of_model --
-SELECT id, span, lane, state, coalesce(claimed_by, '') AS executor FROM task WHERE model_id = $1;
+SELECT id, span, lane, state, starts, coalesce(claimed_by, '') AS executor FROM task WHERE model_id = $1;
 
 -- unpark_window --
 UPDATE parked SET windows = windows - tstzmultirange(tstzrange($2, $3)) WHERE model_id = $1 AND windows && tstzrange($2, $3);
@@ -67,9 +67,10 @@ UPDATE parked SET windows = windows - tstzmultirange(tstzrange($2, $3)) WHERE mo
 DELETE FROM parked WHERE model_id = $1 AND isempty(windows);
 
 -- plan_by_hand --
--- In lane live, since it is the newest slot. Where the lane is taken, it waits for its end.
-INSERT INTO task (model_id, epoch, span, lane, state, planned_at, not_before)
-VALUES ($1, $2, tstzrange($3, $4), 'live', $5, ledger_now(), CASE WHEN $5::text = 'waiting' THEN ledger_now() END)
+-- In lane live, since it is the newest slot. Where the lane is taken, it waits for its end. $6: starts of what it replaces, which
+-- may have killed a process.
+INSERT INTO task (model_id, epoch, span, lane, state, planned_at, not_before, starts)
+VALUES ($1, $2, tstzrange($3, $4), 'live', $5, ledger_now(), CASE WHEN $5::text = 'waiting' THEN ledger_now() END, $6)
 RETURNING id;
 
 -- select_failures --

@@ -77,7 +77,7 @@ def lines_of(text: str, document: Mapping[str, Any]) -> dict[Path, int | None]:
     for number, brackets, key in _statements(text):
         if brackets:
             prefix = key
-            if brackets == 2:  # noqa: PLR2004 - of a list of tables
+            if brackets == 2:  # of a list of tables
                 counts[prefix] = counts.get(prefix, -1) + 1
             prefix = _numbered(prefix, counts)
         else:
@@ -91,27 +91,27 @@ def _statements(text: str) -> Iterator[tuple[int, int, Path]]:
     number, depth, brackets = 1, 0, 0
     key: list[str] | None = []  #: the parts so far; None: it is complete, and its value follows
     for found in _TOKEN.finditer(text):
-        token = found[0]
-        if token == "\n" and not depth:
+        part = found[0]
+        if part == "\n" and not depth:
             key, brackets = [], 0
         elif key is None:
-            depth += (token in {"[", "{"}) - (token in {"]", "}"})
-        elif token == "[":
+            depth += (part in {"[", "{"}) - (part in {"]", "}"})
+        elif part == "[":
             brackets += 1
-        elif token in {"=", "]"}:
+        elif part in {"=", "]"}:
             yield number, brackets, tuple(key)
             key = None
-            depth = brackets - 1 if token == "]" else 0  # the second bracket of a header follows
-        elif token not in {".", "\n"} and not token.startswith("#"):
-            key.append(_unquoted(token))
-        number += token.count("\n")
+            depth = brackets - 1 if part == "]" else 0  # the second bracket of a header follows
+        elif part not in {".", "\n"} and not part.startswith("#"):
+            key.append(_unquoted(part))
+        number += part.count("\n")
 
 
-def _unquoted(token: str) -> str:
+def _unquoted(part: str) -> str:
     """Return a part of a key without its quotes."""
-    if "\\" in token and token.startswith('"'):
-        return str(tomllib.loads(f"key = {token}")["key"])
-    return token.strip(token[0]) if token[0] in "\"'" else token
+    if "\\" in part and part.startswith('"'):
+        return str(tomllib.loads(f"key = {part}")["key"])
+    return part.strip(part[0]) if part[0] in "\"'" else part
 
 
 def _numbered(prefix: Path, counts: Mapping[Path, int]) -> Path:
