@@ -9,7 +9,7 @@ import pytest
 
 NEEDLESS = {
     *("aiohttp", "alembic", "attr", "dotenv", "numpy", "prometheus_client", "pyarrow", "pydantic_settings", "pygments"),
-    *("rich", "sqlalchemy", "structlog", "tenacity"),
+    *("rich", "sqlalchemy", "structlog", "tenacity", "latigo.executor.pipeline", "latigo.providers.timeseries"),
 }
 CODE = f"""
 import sys
@@ -57,3 +57,23 @@ def test_a_command_that_asks_one_source_loads_no_client_of_another_system(comman
 
     assert ended.returncode == 0
     assert ended.stderr.splitlines()[-1] == "loaded: numpy"
+
+
+def test_a_check_loads_what_it_reads_with_and_nothing_to_work_with(ledger_url: str, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LATIGO")}
+    environment |= {"LATIGO_SENSORS__KIND": "simulated", "LATIGO_MODELS__URL": "http://127.0.0.1:9"}
+    environment |= {"LATIGO_MODELS__PROJECTS": "plant"}
+    environment |= {"LATIGO_LEDGER__KIND": "postgres", "LATIGO_LEDGER__URL": ledger_url}
+
+    ended = subprocess.run(
+        [sys.executable, "-c", CODE, "check"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=tmp_path,
+    )
+
+    assert "ok   ledger" in ended.stdout
+    assert "ok   sink/postgres" in ended.stdout
+    assert ended.stderr.splitlines()[-1] == "loaded: aiohttp attr numpy pyarrow"

@@ -458,6 +458,19 @@ async def test_what_is_planned_of_the_model_makes_room_and_is_planned_again(ledg
     assert (need.ref, need.windows) == (PUMP, {Lane.BACKFILL: window("11:00", "11:30")})
 
 
+async def test_in_the_place_of_a_task_that_may_have_killed_its_process_it_runs_in_isolation_too(ledger: Ledgers):
+    tasks = await plan(ledger, Lane.LIVE)
+    await claim(ledger, tasks["pump", Lane.LIVE])
+    await ledger.set_clock(NOW + LEASE)
+    await ledger.scheduler.recover(await lead(ledger), "internal/1", isolated_starts=3, version="test")
+
+    running = await run_now(ledger.database, "anna", PUMP, "")
+    (again,) = [task for task in (await publish(ledger)).values() if task.ref == PUMP]
+
+    claimed = await claim(ledger, again, "host-a/2/def")
+    assert (again.id, claimed.starts, claimed.isolated) == (running.task, 1, True)
+
+
 async def test_a_task_that_has_begun_with_the_slot_is_not_repeated(ledger: Ledgers):
     tasks = await plan(ledger, Lane.LIVE)
     claimed = await claim(ledger, tasks["pump", Lane.LIVE])

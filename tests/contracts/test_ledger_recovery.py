@@ -235,3 +235,20 @@ async def test_a_task_that_is_claimed_while_it_is_being_parked_is_not_parked(led
 
     assert recovering.result() == {}
     assert await parked(ledger) == []
+
+
+@pytest.mark.parametrize("later", [SECOND, timedelta(minutes=5)])
+async def test_a_claim_that_a_server_which_took_over_lacks_counts_for_nothing(ledger: Ledgers, later: timedelta):
+    lost = await claimed(ledger)
+    await ledger.fetch("UPDATE task SET state = 'published', claim = 0, claimed_by = NULL, lease_until = NULL")
+    await ledger.set_clock(NOW + later)
+
+    new = await ledger.claim(lost.task_id, 1, "executor-2", LEASE)
+
+    assert new is not None
+    assert new.fence > lost.fence
+    assert await ledger.executor.renew([lost], LEASE) == frozenset()
+    assert not await ledger.executor.begin_write(lost, LEASE)
+    assert await ledger.executor.release([lost]) == frozenset()
+    assert await ledger.executor.settle([(lost, Stored.in_full(lost.window))]) == frozenset()
+    assert await ledger.executor.settle([(new, Stored.in_full(new.window))]) == {new.task_id}

@@ -221,7 +221,9 @@ async def test_a_task_that_is_handed_back_in_the_middle_of_a_write_is_repaired(l
 
     await settle(ledger, await claim(ledger, task))
 
-    assert await ledger.fetch("SELECT claim, due_at FROM repair") == [{"claim": 1, "due_at": NOW + REPAIR_AFTER}]
+    assert await ledger.fetch("SELECT claim, due_at FROM repair") == [
+        {"claim": first.number, "due_at": NOW + REPAIR_AFTER}
+    ]
 
 
 async def test_a_repair_that_is_too_large_is_done_in_halves(ledger: Ledgers):
@@ -409,7 +411,7 @@ async def test_what_was_being_written_when_its_process_died_for_the_last_time_is
 
     assert recovered["parked"] == 1
     due = NOW + AFTER_LEASE + REPAIR_AFTER
-    assert await ledger.fetch("SELECT claim, due_at FROM repair") == [{"claim": 1, "due_at": due}]
+    assert await ledger.fetch("SELECT claim, due_at FROM repair") == [{"claim": dead.number, "due_at": due}]
 
 
 @pytest.mark.parametrize("lane", [Lane.LIVE, Lane.REPAIR])

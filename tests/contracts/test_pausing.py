@@ -1,18 +1,29 @@
 """What a pause stops, and that resuming loses nothing."""
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from latigo.actions.backfill import Asked, cancel_backfill, pause_backfill, request_backfill
+from latigo.actions.backfill import resume_backfill as resume_request
+from latigo.actions.limits import resume_backfill, set_limits
 from latigo.actions.pausing import pause, resume
 from latigo.actions.record import Order
-from latigo.domain.errors import Misused, Reason
+from latigo.domain.errors import LatigoError, Misused, Reason
+from latigo.domain.limits import Limits
 from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Stored
 from latigo.domain.task import Lane, Task
 from latigo.ledger.protocol import Planned, Term
+from latigo.postgres.ranges import to_range
+from latigo.reports.explain import read_explanation
+from latigo.reports.failures import read_failures
 from latigo.reports.status import read_status
+from latigo.reports.story import sentences
+from latigo.reports.tasks import TaskFilter, read_task_end, read_tasks
 from tests.support.build import NOW, an_entry, window
 from tests.support.ledgers import Ledgers
 
@@ -113,6 +124,113 @@ async def test_a_task_whose_executor_ended_while_its_model_was_paused_waits_with
     claimed_again = await ledger.executor.claim(again, "executor-2", LEASE)
     assert claimed_again
     assert (again.id, claimed_again.isolated) == (task.id, True)
+
+
+async def stop_model(ledger: Ledgers, _: int) -> None:
+    await pause(ledger.database, "operator", "plant", "pump", "it kills executors")
+
+
+async def stop_project(ledger: Ledgers, _: int) -> None:
+    await pause(ledger.database, "operator", "plant", None, "it kills executors")
+
+
+async def stop_backfill(ledger: Ledgers, _: int) -> None:
+    await set_limits(ledger.database, "operator", Limits(backfill_paused=True), "it kills executors")
+
+
+async def stop_request(ledger: Ledgers, request: int) -> None:
+    await pause_backfill(ledger.database, "operator", request, "it kills executors")
+
+
+async def go_on(ledger: Ledgers, request: int) -> None:
+    with suppress(Misused):
+        await resume(ledger.database, "operator", "plant", "pump")
+    with suppress(Misused):
+        await resume(ledger.database, "operator", "plant", None)
+    await resume_backfill(ledger.database, "operator", "")
+    with suppress(LatigoError):
+        await resume_request(ledger.database, "operator", request)
+
+
+@pytest.mark.parametrize("stop", [stop_model, stop_project, stop_backfill, stop_request])
+@pytest.mark.parametrize("state", ["planned", "published", "claimed"])
+async def test_a_task_that_may_have_killed_its_process_is_isolated_after_a_pause_too(
+    ledger: Ledgers, stop: Callable[[Ledgers, int], Awaitable[None]], state: str
+):
+    asked = Asked("fill", window("06:00", "08:00"), ("plant/pump",))
+    number, _ = await request_backfill(ledger.database, "operator", asked)
+    assert number is not None
+    term = await ledger.scheduler.acquire_lease("scheduler-1", timedelta(days=9))
+    assert term is not None
+    (need,) = [need for need in await ledger.scheduler.needs(CATCH_UP) if need.request == number]
+    wanted = Planned(need.model_id, need.epoch, need.windows[Lane.MANUAL], Lane.MANUAL, request=number)
+    await ledger.scheduler.plan(term, [wanted])
+    (task,) = await ledger.scheduler.unpublished(term, 100)
+    assert await ledger.executor.claim(task, "executor-1", LEASE)
+    await ledger.set_clock(NOW + LEASE)
+    if state != "claimed":
+        await ledger.scheduler.recover(term, "queue", isolated_starts=3, version="test")
+    if state == "published":
+        await ledger.scheduler.mark_published(term, {task.id: "queue"})
+
+    await stop(ledger, number)
+    await ledger.scheduler.recover(term, "queue", isolated_starts=3, version="test")
+    await ledger.scheduler.tend_requests(term)
+    while_paused = [each.id for each in await ledger.scheduler.unpublished(term, 100)]
+    claimed_meanwhile = await ledger.executor.claim(task, "executor-2", LEASE)
+    woken = await ledger.scheduler.wake_waiting(term, blocked=[], most=10)
+    probed = await ledger.scheduler.wake_probe(term, "plant", [])
+    await go_on(ledger, number)
+    await ledger.scheduler.wake_waiting(term, blocked=[], most=10)
+    again = [each for each in await ledger.scheduler.unpublished(term, 100) if each.id == task.id]
+
+    assert (while_paused, claimed_meanwhile, woken, probed) == ([], None, 0, False)
+    claimed = await ledger.executor.claim(again[0], "executor-2", LEASE)
+    assert claimed
+    assert (claimed.starts, claimed.isolated) == (1, True)
+
+
+async def test_a_cancelled_request_leaves_no_task_that_waited_for_its_pause(ledger: Ledgers):
+    asked = Asked("fill", window("06:00", "08:00"), ("plant/pump",))
+    number, _ = await request_backfill(ledger.database, "operator", asked)
+    assert number is not None
+    await ledger.fetch(
+        "INSERT INTO task (model_id, epoch, span, lane, state, planned_at, request_id, starts)"
+        " SELECT id, epoch, $1, 'manual', 'published', ledger_now(), $2, 1 FROM model"
+        " WHERE (project, name) = ('plant', 'pump')",
+        to_range(window("06:00", "08:00")),
+        number,
+    )
+
+    await pause_backfill(ledger.database, "operator", number)
+    waits = await ledger.fetch("SELECT state FROM task")
+    await cancel_backfill(ledger.database, "operator", number)
+
+    assert (waits, await ledger.fetch("SELECT state FROM task")) == ([{"state": "waiting"}], [])
+
+
+@pytest.mark.parametrize("failed_before", [False, True])
+async def test_what_waits_for_the_end_of_a_pause_is_shown_so_and_is_no_failure(ledger: Ledgers, failed_before: bool):
+    _, tasks = await planned(ledger)
+    task = tasks["plant", "pump"]
+    await ledger.fetch(
+        "UPDATE task SET starts = 1, attempts = $2, detail = $3 WHERE id = $1",
+        *(task.id, int(failed_before), "no answer" if failed_before else ""),
+    )
+
+    await pause(ledger.database, "operator", "plant", "pump", "it kills executors")
+    (listed,) = await read_tasks(ledger.database, TaskFilter(state="waiting"))
+    moment = await read_explanation(ledger.database, task.ref, task.window.start, timedelta(days=1))
+    told = " ".join(sentences(moment))
+    failures = await read_failures(ledger.database)
+    _, end = await read_task_end(ledger.database, task.id)
+
+    assert listed.detail == ("no answer; its model is paused" if failed_before else "its model is paused")
+    assert end
+    assert (listed.next_attempt, end.next_attempt, end.detail) == (None, None, listed.detail)
+    assert "waits for the end of the pause of its model" in told
+    assert "tried again" not in told
+    assert [failure.detail for failure in failures] == (["no answer"] if failed_before else [])
 
 
 async def test_after_a_pause_all_that_became_due_is_planned_in_one_window(ledger: Ledgers):

@@ -20,7 +20,7 @@ from latigo.actions.backfill import (
 )
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import LatigoError, Misused, Reason, UnknownName
-from latigo.domain.outcome import Rejected, Settlement, SlotException, SlotState, Stored
+from latigo.domain.outcome import Rejected, Retry, Settlement, SlotException, SlotState, Stored
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window, floor_to_slot
 from latigo.ledger.protocol import Claim, Term
@@ -221,6 +221,18 @@ async def test_no_more_tasks_than_allowed_are_out_for_a_request(ledger: Ledgers)
     assert len(claims) == 1
     assert await ledger.scheduler.needs(CATCH_UP) == []
     assert (await show(ledger, number)).tasks == 1
+
+
+async def test_tasks_that_are_tried_again_count_among_those_that_are_allowed_for_a_request(ledger: Ledgers):
+    number = await ask(ledger, window("08:00", "09:00"), at_most=1)
+    for _ in ("pump", "fan"):
+        await settle(ledger, await plan(ledger), lambda _: Retry("no answer"))
+    await ledger.set_clock(NOW + timedelta(hours=2))
+
+    rounds = [await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=10) for _ in range(2)]
+
+    assert rounds == [1, 0]
+    assert (await ledger.scheduler.outstanding()).room == {number: 0}
 
 
 async def test_a_paused_request_is_not_planned_and_its_tasks_are_withdrawn_but_for_claimed_ones(ledger: Ledgers):

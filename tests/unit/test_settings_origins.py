@@ -1,9 +1,14 @@
 """Where each value of the settings comes from."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from latigo.domain.errors import ConfigurationError
 from latigo.runtime.redaction import MASK
 from latigo.settings import Settings, load_settings
 from latigo.settings.origins import Origin, Value, key_of, leaves, lines_of
@@ -148,3 +153,50 @@ def test_a_secret_in_a_file_of_its_own_comes_from_where_that_is_named(tmp_path: 
     found = values(path)["http.tokens.bob.token"]
 
     assert (found.value, found.origin) == (MASK, Origin("secret file", f"{path}:3"))
+
+
+_NAMES = ("a", "url", "plant.a", "x y", "Ø", "A-b", 'q"q', "e=f", "[t]", "#h", "1", "back\\slash")
+_VALUES = (
+    *("1", '"x = 1 # y [z]"', "'c:\\'", '["""a"""]', "{ a = 1, 'x y' = 2 }", '[{a = 1}, {"x y" = 2}]'),
+    *('"""\na = 1\n[b]\n""""', "'''\nurl = 2\n[[a]]\n'''", "[\n  1, # a = 2 ]\n  2,\n]", '[ "a = b",\n"[c]"]'),
+)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> tuple[str, dict[tuple[str | int, ...], int]]:
+    """A TOML document, and the line of each of its keys."""
+    lines: list[str] = []
+    keys: dict[tuple[str | int, ...], int] = {}
+
+    def written(name: str) -> str:
+        quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        forms = [quoted, f"'{name}'", *([name] if re.fullmatch(r"[A-Za-z0-9_-]+", name) else [])]
+        return draw(st.sampled_from(forms))
+
+    for table in draw(st.lists(st.sampled_from(_NAMES), unique=True, min_size=1, max_size=4)):
+        items = draw(st.integers(0, 2))
+        for item in range(max(items, 1)):
+            header = f"{written(table)} . {written('in it')}"
+            lines.append((f"[[{header}]]" if items else f"[{header}]") + draw(st.sampled_from(["", "  # a = 1"])))
+            for name in draw(st.lists(st.sampled_from(_NAMES), unique=True, max_size=4)):
+                keys[(table, "in it", *([item] if items else []), name)] = len(lines) + 1
+                lines += f"{written(name)} = {draw(st.sampled_from(_VALUES))}".split("\n")
+    return "\n".join(lines), keys
+
+
+@given(documents())
+def test_each_line_is_found_however_keys_and_values_are_written(
+    document: tuple[str, dict[tuple[str | int, ...], int]],
+) -> None:
+    text, keys = document
+
+    found = lines_of(text, tomllib.loads(text))
+
+    for path, line in found.items():
+        assert line == next(keys[path[:length]] for length in range(len(path), 0, -1) if path[:length] in keys)
+
+
+@pytest.mark.parametrize("name", ["LATIGO_MODELS__\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "LATIGO_HTTP__\u212a"])
+def test_a_variable_with_letters_that_change_with_their_case_is_refused_by_its_name(name: str):
+    with pytest.raises(ConfigurationError, match=name):
+        load_settings(None, {name: "x"})

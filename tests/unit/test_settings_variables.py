@@ -1,5 +1,6 @@
 """Variables as tables of settings."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -138,3 +139,26 @@ def test_only_items_have_names_of_any_case_and_keys_do_not() -> None:
     given = tables_of({"http__role": "act"}, Root, {"http": {"Role": "read"}, "HTTP": {"role": "read"}})
 
     assert given.tables == {"http": {"role": "act"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "in_file", "items"),
+    [
+        ({"Anna": {"role": "act"}}, {"anna": {}}, {"anna": {"role": "act"}}),
+        ({"ANNA": {"role": "act"}}, {"anna": {}, "ANNA": {}}, {"ANNA": {"role": "act"}}),
+        ({"anna": {"role": "act"}, "Anna": {}}, {"Anna": {}}, {"anna": {"role": "act"}, "Anna": {}}),
+        ({"Eve": {"role": "act"}}, {"anna": {}}, {"Eve": {"role": "act"}}),
+    ],
+)
+def test_an_item_of_a_whole_table_is_that_of_the_file_whatever_its_case(
+    given: object, in_file: object, items: object
+) -> None:
+    """Else the old token of the file would go on working."""
+    assert tables_of({"tokens": json.dumps(given)}, Root, {"tokens": in_file}).tables == {"tokens": items}
+
+
+def test_an_item_of_a_whole_table_that_may_be_several_of_the_file_is_refused() -> None:
+    with pytest.raises(UnclearVariable, match="tokens") as refused:
+        tables_of({"tokens": '{"ANNA": {}}'}, Root, {"tokens": {"Anna": {}, "anna": {}}})
+
+    assert (refused.value.key, refused.value.reason) == (("tokens",), "may mean each of Anna, anna")

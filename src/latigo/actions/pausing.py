@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from latigo.actions.record import SQL, Order, record
 from latigo.domain.errors import Misused
-from latigo.ledger.shared import withdraw_tasks
+from latigo.ledger.shared import rest_paused, withdraw_tasks
 from latigo.postgres.database import Database
 from latigo.runtime.units import counted
 
@@ -32,6 +32,7 @@ async def pause(database: Database, who: str, project: str, model: str | None, r
         await withdraw_tasks(
             connection, [row["id"] for row in await connection.fetch(SQL["unclaimed_of_paused"], *selected)]
         )
+        await rest_paused(connection, ("planned", "published"))
         selector = {"project": project, "model": model, "reason": reason}
         await record(connection, "pause", who, selector, f"{counted(models, 'model')} paused")
     return Paused(models, Order(**already) if already else None)

@@ -40,21 +40,27 @@ async def run_now(database: Database, who: str, model: ModelRef, reason: str) ->
         tasks = await connection.fetch(SQL["tasks_of_model"], row["id"])
         running = await _make_room(connection, tasks, window)
         if running is None:
-            running = await _plan(connection, row, window)
+            running = await _plan(connection, row, window, _starts(tasks, window))
         selector = {"project": model.project, "model": model.name, "reason": reason}
         result = f"{window}" + (f", which {running.claimed_by} was at already" if running.claimed_by else "")
         await record(connection, "models_run_now", who, selector, result)
     return running
 
 
-async def _plan(connection: Any, row: Any, window: Window) -> RunningNow:
+async def _plan(connection: Any, row: Any, window: Window, starts: int) -> RunningNow:
     await connection.execute(SQL["unpark_window"], row["id"], window.start, window.end)
     await connection.execute(SQL["delete_unparked"], row["id"])
     left = await connection.fetch(SQL["tasks_of_model"], row["id"])
     waits = any(task["lane"] == "live" and task["state"] != "waiting" for task in left)
     state = "waiting" if waits else "planned"
-    planned = await connection.fetchrow(SQL["plan_by_hand"], row["id"], row["epoch"], window.start, window.end, state)
+    times = (window.start, window.end)
+    planned = await connection.fetchrow(SQL["plan_by_hand"], row["id"], row["epoch"], *times, state, starts)
     return RunningNow(planned["id"], window, "", waits)
+
+
+def _starts(tasks: Sequence[Any], window: Window) -> int:
+    """Return how often a task with the window was started and never settled."""
+    return max((task["starts"] for task in tasks if to_window(task["span"]).intersect(window) is not None), default=0)
 
 
 async def _make_room(connection: Any, tasks: Sequence[Any], window: Window) -> RunningNow | None:

@@ -30,6 +30,7 @@ from latigo.ledger.shared import (
     read_circuits,
     read_clock,
     read_limits,
+    rest_paused,
     withdraw_not_requested,
 )
 from latigo.ledger.sinks import require_sinks
@@ -128,7 +129,7 @@ class PostgresSchedulerLedger:
 
     async def unpublished(self, term: Term, most: int) -> Sequence[Task]:
         async with planning(self._database, term) as connection:
-            await connection.execute(SQL["rest_paused"])
+            await rest_paused(connection, ("planned",))
             return [_task(row) for row in await connection.fetch(SQL["unpublished"], most)]
 
     async def mark_published(self, term: Term, places: Mapping[int, str]) -> None:

@@ -125,8 +125,17 @@ async def withdraw_tasks(connection: Any, task_ids: Sequence[int]) -> int:
 
 
 async def withdraw_not_requested(connection: Any) -> None:
-    """Remove the tasks of requests that are not active, but for those that an executor has claimed."""
+    """Remove the tasks of requests that are not active, but for those that an executor has claimed.
+
+    Those of a paused one that may have killed a process wait instead.
+    """
     await withdraw_tasks(connection, [row["id"] for row in await connection.fetch(SQL["tasks_not_requested"])])
+    await rest_paused(connection, ("planned", "published"))
+
+
+async def rest_paused(connection: Any, states: Sequence[str]) -> None:
+    """Let tasks of what is paused wait until it is resumed, if no executor has claimed them."""
+    await connection.execute(SQL["rest_paused"], states)
 
 
 async def release_holds(connection: Any, downstream: str) -> None:

@@ -15,7 +15,7 @@ from threading import Event
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.postgres.account import Account, unprivileged_account
 from latigo.postgres.places import is_initialised, prepare_home
-from latigo.postgres.postmaster import SOCKET, Postmaster
+from latigo.postgres.postmaster import SOCKET, Postmaster, wait
 from latigo.postgres.programs import VERSION, reachable_programs
 from latigo.runtime.clock import Clock
 from latigo.runtime.log import get_logger
@@ -294,11 +294,6 @@ class Cluster:
 
     def _unavailable(self, message: str) -> Unavailable:
         return Unavailable(f"embedded database in {self._home}: {message}", downstream=self._downstream, alarm=True)
-
-
-def wait(seconds: float) -> None:
-    """Block the calling thread."""
-    Event().wait(seconds)
 
 
 def _quoted_list(folder: Path) -> str:

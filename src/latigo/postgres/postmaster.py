@@ -6,8 +6,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 SOCKET = ".s.PGSQL.5432"
+_LOOKS = 50  #: at a file without an id, within a second: a server writes its id right after it has created the file
+_BETWEEN_LOOKS = 0.02  #: seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +23,19 @@ class Postmaster:
 
     @classmethod
     def read(cls, data: Path) -> "Postmaster | None":
-        """Read the file in a data directory; None: no server runs there."""
-        try:
-            lines = _pid_file(data).read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return None
+        """Read the file in a data directory; None: no server runs there.
+
+        Blocks for up to a second where the file has no id, as in the moment in which a server starts.
+        """
+        for look in range(_LOOKS):
+            if look:
+                wait(_BETWEEN_LOOKS)
+            try:
+                lines = _pid_file(data).read_text(encoding="utf-8").splitlines()
+            except FileNotFoundError:
+                return None
+            if lines and lines[0].strip().isdigit():
+                break
         if len(lines) < 8 or not lines[7].strip():
             socket_dir = Path(lines[4]) if len(lines) > 4 and lines[4].strip() else data
             return cls(int(lines[0]) if lines and lines[0].strip().isdigit() else 0, socket_dir, "starting")
@@ -65,6 +76,11 @@ class Postmaster:
         except PermissionError:
             pass
         return _program_name(self.pid).startswith("postgres") and _works_in(self.pid, data)
+
+
+def wait(seconds: float) -> None:
+    """Block the calling thread."""
+    Event().wait(seconds)
 
 
 def _pid_file(data: Path) -> Path:

@@ -224,7 +224,7 @@ def _parked(moment: Explanation) -> Iterator[str]:
 
 def _in_task(moment: Explanation) -> Iterator[str]:
     yield _lacks(moment, " yet: a task has it")
-    yield from (_task(task, moment.now) for task in moment.tasks if task.has_it)
+    yield from (_task(task, moment) for task in moment.tasks if task.has_it)
     states = {task.state for task in moment.tasks if task.has_it}
     if "planned" in states and not moment.planner:
         yield "It is not published, because no scheduler holds the lease to plan (latigo status)."
@@ -232,7 +232,8 @@ def _in_task(moment: Explanation) -> Iterator[str]:
         yield from _without_executors(moment)
 
 
-def _task(task: OpenTask, now: datetime) -> str:
+def _task(task: OpenTask, moment: Explanation) -> str:
+    now = moment.now
     about = f"Task {task.task} (lane {task.lane}, {span(task.start, task.end)})"
     probe = ", as the probe of an open circuit" if task.probe else ""
     if task.state == "claimed" and task.claimed_at and task.lease_until:
@@ -242,7 +243,13 @@ def _task(task: OpenTask, now: datetime) -> str:
         worked = f"is worked on by {task.worker} since {_time(task.claimed_at)}, {_from_now(task.claimed_at, now)}"
         return f"{about} {worked}{probe}; {lease}."
     if task.state == "waiting" and task.not_before:
-        failed = f"has failed {_times(task.attempts)}" if task.attempts else "was deferred"
+        failed = f"has failed {_times(task.attempts)}" if task.attempts else "was deferred" if task.detail else ""
+        if paused := _pause_of(task, moment):
+            return f"{about} waits for the end of the pause of {paused}" + (
+                f"; it {failed}: {_brief(task.detail)}." if failed else "."
+            )
+        if not failed:
+            return f"{about} waits for its turn."
         due = "now" if task.not_before <= now else f"at {_time(task.not_before)}, {_from_now(task.not_before, now)}"
         return f"{about} {failed} and is tried again {due}: {_brief(task.detail)}."
     if task.state == "published" and task.published_at:
@@ -337,7 +344,7 @@ def _obstacles(moment: Explanation) -> Iterator[str]:
         newer, are = moment.gap.newer_slots, "is" if moment.gap.newer_slots == 1 else "are"
         yield f"{counted(newer, 'newer slot')} of the model {are} missing as well, and newer ones go first."
     if moment.gap.other_out:
-        out = [_task(task, moment.now) for task in moment.tasks if task.state != "waiting" and task.lane != "live"]
+        out = [_task(task, moment) for task in moment.tasks if task.state != "waiting" and task.lane != "live"]
         yield " ".join(["A model has one task of history out at a time.", *out])
 
 
@@ -366,16 +373,24 @@ def _in_one_line(text: str) -> str:
     return " ".join(text.split())[:_LONGEST_DETAIL].rstrip(".")
 
 
+def _pause_of(task: OpenTask, moment: Explanation) -> str:
+    """Return what is paused, so that a waiting task is not tried again; empty: nothing."""
+    if moment.model_state == "paused":
+        return "its model"
+    if any(request.request == task.request and request.state == "paused" for request in moment.requests):
+        return f"request {task.request}"
+    return "backfill" if moment.backfill_paused is not None and _is_backfill(task) else ""
+
+
+def _is_backfill(task: OpenTask) -> bool:
+    """Return whether a task waits while backfill is paused."""
+    return task.lane != Lane.LIVE and (task.lane, task.request) != (Lane.MANUAL, None)
+
+
 def _waits_for_backfill(moment: Explanation) -> bool:
     """Return whether anything is to come of it that is not planned while backfill is paused."""
     rechecked = moment.exception is not None and moment.exception.next_check is not None
-    delayed = any(
-        task.has_it
-        and task.state == "waiting"
-        and task.lane != Lane.LIVE
-        and (task.lane, task.request) != (Lane.MANUAL, None)
-        for task in moment.tasks
-    )
+    delayed = any(task.has_it and task.state == "waiting" and _is_backfill(task) for task in moment.tasks)
     return rechecked or delayed or bool(moment.requests) or moment.repair_due_at is not None
 
 
@@ -419,7 +434,7 @@ def _also(moment: Explanation) -> Iterator[str]:
                 f" latigo resume {subject} goes on, with what became due meanwhile."
             )
     if moment.state not in {"in_task", "missing"}:
-        yield from (f"A task has it again. {_task(task, moment.now)}" for task in moment.tasks if task.has_it)
+        yield from (f"A task has it again. {_task(task, moment)}" for task in moment.tasks if task.has_it)
     yield from _lacking(moment)
     for request in moment.requests:
         wants = f"copies it to {request.sink}" if request.kind == "copy" else _WANTS.get(request.kind, "wants it")

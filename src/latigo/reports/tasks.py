@@ -38,7 +38,7 @@ class OutstandingTask(Report):
     planned_at: datetime
     claimed_at: datetime | None
     next_attempt: datetime | None
-    detail: str  #: of the last attempt
+    detail: str  #: of the last attempt, and of a waiting one what is paused
 
 
 class TaskEnd(Report):

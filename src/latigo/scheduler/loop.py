@@ -259,8 +259,9 @@ class Scheduler:
         room = most - out.total
         self._full = room <= 0
         groups, blockade = await self._blockade()
-        if room > 0 and out.waiting:
-            room -= await self._wake_waiting(term, groups, blockade, room)
+        if room > 0 and out.waiting and await self._wake_waiting(term, groups, blockade, room):
+            out = await self._ledger.outstanding()  # requests have less room as well
+            room = most - out.total
         if room > 0:
             await self._read_needs()
             await self._plan_probes(term, groups, blockade)

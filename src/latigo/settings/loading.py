@@ -142,7 +142,8 @@ class _Variables:
             variables.pop(name, None)
         self.names: dict[str, str] = {}
         for name in variables:
-            if (same := self.names.setdefault(name.upper(), name)) != name:
+            # Lower case first: that is what a key is, and not every letter has one in upper case that leads back to it.
+            if (same := self.names.setdefault(name.lower().upper(), name)) != name:
                 raise ConfigurationError(f"the environment variables {same} and {name} set the same key: keep one")
         self._values = {name[len(PREFIX) :].lower(): value for name, value in variables.items()}
 

@@ -1,6 +1,7 @@
 """Where settings come from: the file with its line, an environment variable, or the defaults. Pure."""
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -8,8 +9,13 @@ from typing import Any, Literal, NamedTuple
 Path = tuple[str | int, ...]  #: of a key: names of tables and keys, and numbers of list items
 Source = Literal["default", "file", "environment", "secret file"]
 
-_HEADER = re.compile(r"\s*(\[\[?)\s*([\w\s.\"'-]+?)\s*\]\]?\s*(?:#.*)?$")
-_KEY = re.compile(r"\s*([\w\"'-]+(?:\s*\.\s*[\w\"'-]+)*)\s*=")
+#: A string, a comment, or what else has a meaning of its own; texts between are bare keys and values.
+_TOKEN = re.compile(
+    r'"""(?:[^\\]|\\.)*?"{3,5}|"(?:[^"\\]|\\.)*"'
+    r"|'''.*?'{3,5}|'[^']*'"
+    r"|#[^\n]*|[][{}=.,\n]|[^][{}=.,#\s\"']+",
+    re.DOTALL,
+)
 
 
 class Origin(NamedTuple):
@@ -64,24 +70,48 @@ def key_of(path: Path) -> str:
 
 
 def lines_of(text: str, document: Mapping[str, Any]) -> dict[Path, int | None]:
-    """Return the line of each value of a TOML document; None where it is not found, as in a table within a line."""
+    """Return the line of each value of a TOML document; of those within a value, the line where that begins."""
     seen: dict[Path, int] = {}
     counts: dict[Path, int] = {}
     prefix: Path = ()
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := _HEADER.match(line):
-            prefix = _parts(header[2])
-            if header[1] == "[[":
+    for number, brackets, key in _statements(text):
+        if brackets:
+            prefix = key
+            if brackets == 2:  # of a list of tables
                 counts[prefix] = counts.get(prefix, -1) + 1
             prefix = _numbered(prefix, counts)
-        elif key := _KEY.match(line):
-            seen.setdefault((*prefix, *_parts(key[1])), number)
+        else:
+            seen.setdefault((*prefix, *key), number)
     given = (path for path, value in leaves(document) if value != {} or path in seen)  # else a header without keys
     return {path: _nearest(path, seen) for path in given}
 
 
-def _parts(text: str) -> Path:
-    return tuple(part.strip().strip("\"'") for part in text.split("."))
+def _statements(text: str) -> Iterator[tuple[int, int, Path]]:
+    """Yield the headers and keys of a TOML document: the line of each, the brackets before it, and its parts."""
+    number, depth, brackets = 1, 0, 0
+    key: list[str] | None = []  #: the parts so far; None: it is complete, and its value follows
+    for found in _TOKEN.finditer(text):
+        part = found[0]
+        if part == "\n" and not depth:
+            key, brackets = [], 0
+        elif key is None:
+            depth += (part in {"[", "{"}) - (part in {"]", "}"})
+        elif part == "[":
+            brackets += 1
+        elif part in {"=", "]"}:
+            yield number, brackets, tuple(key)
+            key = None
+            depth = brackets - 1 if part == "]" else 0  # the second bracket of a header follows
+        elif part not in {".", "\n"} and not part.startswith("#"):
+            key.append(_unquoted(part))
+        number += part.count("\n")
+
+
+def _unquoted(part: str) -> str:
+    """Return a part of a key without its quotes."""
+    if "\\" in part and part.startswith('"'):
+        return str(tomllib.loads(f"key = {part}")["key"])
+    return part.strip(part[0]) if part[0] in "\"'" else part
 
 
 def _numbered(prefix: Path, counts: Mapping[Path, int]) -> Path:

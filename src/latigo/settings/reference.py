@@ -159,7 +159,8 @@ Sources, strongest first:
 
 1. the environment: `{PREFIX}SECTION__KEY`, such as `{PREFIX}EXECUTOR__CONCURRENCY=8`. Lists are JSON, or text with
    commas where they hold names; a whole list of tables is JSON (`{PREFIX}PREDICTIONS='[{{"kind": "postgres"}}]'`).
-   Case does not count: `{PREFIX}HTTP__TOKENS__ANNA__TOKEN` changes `[http.tokens.Anna]` of the file.
+   Case does not count: `{PREFIX}HTTP__TOKENS__ANNA__TOKEN` changes `[http.tokens.Anna]` of the file, and so does
+   `{PREFIX}HTTP__TOKENS='{{"anna": {{"token": …}}}}'`.
 2. the TOML file: `--config`, else `${CONFIG_VARIABLE}`, else `./{CONFIG_FILE}` where that exists.
 3. the defaults below.
 

@@ -41,7 +41,7 @@ def tables_of(variables: Mapping[str, str], root: type[BaseModel], file: Mapping
 
     A value is read as JSON where a list or a table is expected. Where it is no JSON, it is left as it is, for its field
     to understand or refuse. What is set as a whole and key by key has both. An item of a table, such as a header or a
-    token, has the name that the file or the whole table has for it, whatever its case.
+    token, has the name that the file or the whole table has for it, whatever its case; so has one in a whole table.
 
     Args:
         variables: values by name, without prefix and in lower case: ``section``, or ``section__key``. Those of sections
@@ -67,21 +67,38 @@ def tables_of(variables: Mapping[str, str], root: type[BaseModel], file: Mapping
             kind = _below(kind, part)
             path = (*path, key)
             table = table.setdefault(key, {})
-            below = below.get(key) if isinstance(below, Mapping) else None
+            below = _within(below, key)
             if not isinstance(table, dict):
                 raise UnclearVariable(name, path, _NO_TABLE)
         value = _decoded(text) if _is_list_or_table(_below(kind, last)) else text
         if value is None and not parts:
             continue
+        value = _as_known(name, (*path, last), _below(kind, last), value, _within(below, last))
         last = _item(name, path, last, table, below) if _names_items(kind) else last
         table.update(merge(table, {last: value}))
         names |= {(*path, last, *leaf): name for leaf, each in leaves(value) if each != {}}
     return Given(tables, names)
 
 
+def _within(table: Any, key: str) -> Any:
+    return table.get(key) if isinstance(table, Mapping) else None
+
+
+def _as_known(variable: str, path: Path, kind: Any, value: Any, known: Any) -> Any:
+    """Return a value of which the items in tables have the names that known tables have for them."""
+    if not isinstance(value, dict) or not isinstance(known, Mapping):
+        return value
+    named: dict[str, Any] = {}
+    for key, each in value.items():
+        name = _item(variable, path, key, known) if _names_items(kind) else key
+        name = key if name in value else name  # it has both
+        named[name] = _as_known(variable, (*path, name), _below(kind, key), each, known.get(name))
+    return named
+
+
 def _item(variable: str, path: Path, name: str, *tables: Any) -> str:
     """Return the name that the item has in one of the tables, where it differs by nothing but its case."""
-    items = {key for table in tables if isinstance(table, Mapping) for key in table if key.lower() == name}
+    items = {key for table in tables if isinstance(table, Mapping) for key in table if key.lower() == name.lower()}
     if name not in items and len(items) > 1:
         raise UnclearVariable(variable, path, f"may mean each of {', '.join(sorted(items))}")
     return name if name in items or not items else items.pop()

@@ -30,10 +30,10 @@ from latigo.settings import EmbeddedLedger, EventHubQueue, GordoDiscovery, Postg
 from latigo.wiring.discovery import open_discovery
 from latigo.wiring.ledger import connect_to, ledger_server, user_at_host
 from latigo.wiring.plugins import extra
-from latigo.wiring.resources import SinkSettings, open_sink
 from latigo.wiring.roster import NoRoster
 from latigo.wiring.sampling import describe_sample, describe_unknown, evenly, sample
-from latigo.wiring.sources import open_source, require_different_circuits, routing_of
+from latigo.wiring.sinks import open_store
+from latigo.wiring.sources import numbered, open_source, require_different_circuits, routing_of
 
 #: Time that an event hub gets to answer.
 QUEUE_LIMIT = timedelta(seconds=20)
@@ -73,9 +73,9 @@ async def check_systems(settings: Settings) -> list[SystemCheck]:
             *(
                 _try(
                     circuit_name(System.SINK, sink.sink_name),
-                    _sink(sink, database, named, to_be_created=ledger.error is None),
+                    _sink(settings, number, database, named, to_be_created=ledger.error is None),
                 )
-                for sink in settings.predictions
+                for number, sink in enumerate(settings.predictions)
             ),
         )
         sink_checks = [check for checks in sinks for check in checks]
@@ -174,7 +174,9 @@ async def _source(
     async def look() -> str:
         clock = SystemClock()
         bad = BadReadings(clock)
-        async with open_source(section, clock, bad) as source:
+        async with AsyncExitStack() as opened:
+            with numbered("sensors", number, len(settings.sources)):
+                source = await opened.enter_async_context(open_source(section, clock, bad))
             circuits.append(source.downstream)
             answer = f"{source.downstream}, {await source.ping()}"
             of_models = await tags
@@ -250,17 +252,21 @@ async def _projects(settings: Settings, database: Database | None, named: Sequen
 
 
 async def _sink(
-    chosen: SinkSettings,
+    settings: Settings,
+    number: int,
     database: Database | None,
     projects: Sequence[str],
     *,
     to_be_created: bool,
 ) -> str:
     """Read from a sink; of every project, since each may have a store of its own."""
+    chosen = settings.predictions[number]
     if isinstance(chosen, PostgresSink) and database is None and to_be_created:
         return "is created together with the ledger"
-    async with open_sink(chosen, database) as sink:
+    async with AsyncExitStack() as opened:
+        with numbered("predictions", number, len(settings.predictions)):
+            store = await opened.enter_async_context(open_store(chosen, database))
         try:
-            return await sink.store.ping(projects)
+            return await store.ping(projects)
         except NotImplementedError:
             return "cannot be read back, so it was not tried"

@@ -10,35 +10,20 @@ from uuid import uuid4
 
 from prometheus_client import CollectorRegistry
 
-from latigo.domain.errors import ConfigurationError, Unavailable
+from latigo.domain.errors import ConfigurationError
 from latigo.domain.lateness import LatenessCounts
 from latigo.executor.pipeline import Sink
 from latigo.ledger.model_store import PostgresModelLedger, PostgresRoster
 from latigo.ledger.prediction_metadata import FirstWindows, PostgresMetadataLedger
-from latigo.ledger.protocol import DOWNSTREAM
 from latigo.postgres.database import Database
 from latigo.providers.bad_readings import BadReadings
 from latigo.providers.gordo import Gordo, open_gordo
-from latigo.providers.postgres import PostgresPredictions
-from latigo.providers.protocols import (
-    ModelExecutionProvider,
-    ModelInformationProvider,
-    PredictionStorageProvider,
-    SensorSource,
-)
+from latigo.providers.protocols import ModelExecutionProvider, ModelInformationProvider, SensorSource
 from latigo.providers.timeseries import Savings
-from latigo.providers.timeseries import open_predictions as open_timeseries_predictions
 from latigo.runtime.clock import Clock, SystemClock
 from latigo.runtime.in_progress import InProgress
 from latigo.runtime.log import get_logger
-from latigo.settings import (
-    EventHubQueue,
-    InfluxSink,
-    PluginSink,
-    PostgresSink,
-    Settings,
-    TimeseriesSink,
-)
+from latigo.settings import EventHubQueue, Settings, TimeseriesSink
 from latigo.settings import InternalQueue as InternalQueueSettings
 from latigo.settings import PostgresQueue as PostgresQueueSettings
 from latigo.task_queue.internal import InternalQueue
@@ -47,13 +32,12 @@ from latigo.task_queue.postgres import open_receiver as open_postgres_receiver
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
 from latigo.telemetry.metrics import Metrics
 from latigo.wiring.ledger import open_ledger, user_at_host
-from latigo.wiring.plugins import extra, open_plugin
+from latigo.wiring.plugins import extra
 from latigo.wiring.role_names import RoleName
+from latigo.wiring.sinks import SinkSettings, open_store
 from latigo.wiring.sources import numbered, open_sensors
 
 _log = get_logger(__name__)
-
-SinkSettings = PostgresSink | InfluxSink | TimeseriesSink | PluginSink
 
 
 @asynccontextmanager
@@ -73,35 +57,12 @@ async def open_sinks(
 async def open_sink(
     settings: SinkSettings, database: Database | None, tasks: InProgress | None = None
 ) -> AsyncIterator[Sink]:
-    """Open a sink for predictions; tasks in progress may share its requests.
-
-    Raises:
-        ConfigurationError: it cannot be used as it is configured.
-        Unavailable: it is in the ledger's database, which is not open.
-    """
-    match settings:
-        case PostgresSink() as postgres:
-            if database is None:
-                raise Unavailable("is in the ledger's database, which is unavailable", downstream=DOWNSTREAM)
-            yield Sink(PostgresPredictions(database.pool, postgres), postgres.required)
-        case InfluxSink() as influx:
-            with extra("influx", "predictions.kind"):
-                from latigo.providers.influx import open_predictions  # noqa: PLC0415 - an extra
-            async with open_predictions(influx) as store:
-                yield Sink(store, influx.required)
-        case TimeseriesSink() as timeseries:
-            async with open_timeseries_predictions(timeseries, SystemClock(), database, tasks) as store:
-                first = None
-                if timeseries.metadata and database is not None:
-                    first = FirstWindows(PostgresMetadataLedger(database), store.downstream).stored
-                yield Sink(store, timeseries.required, first)
-        case PluginSink():
-            async with open_plugin(
-                settings.kind, "predictions.kind", settings.options, settings.secrets, PredictionStorageProvider
-            ) as store:
-                yield Sink(store, settings.required)
-        case _:
-            assert_never(settings)
+    """Open a sink for predictions; as `open_store`."""
+    async with open_store(settings, database, tasks) as store:
+        first = None
+        if isinstance(settings, TimeseriesSink) and settings.metadata and database is not None:
+            first = FirstWindows(PostgresMetadataLedger(database), store.downstream).stored
+        yield Sink(store, settings.required, first)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,9 @@ def numbered(table: str, number: int, count: int) -> Iterator[None]:
     except ConfigurationError as error:
         if count == 1:
             raise
-        raise ConfigurationError(f"{table}[{number}]: {error}") from None
+        text, key = str(error), f"{table}[{number}]"
+        named = text.startswith(f"{table}.")
+        raise ConfigurationError(f"{key}{text.removeprefix(table)}" if named else f"{key}: {text}") from None
 
 
 def require_different_circuits(circuits: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """The collector of garbage is paused, and goes on afterwards."""
 
 import gc
+from threading import Thread
 
 import pytest
 
@@ -40,3 +41,26 @@ def test_a_collector_that_was_off_stays_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_another_thread_that_ends_a_pause_while_one_begins_leaves_the_collector_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = collector_paused(), collector_paused()
+    first.__enter__()
+    ending = Thread(target=first.__exit__, args=(None, None, None))
+    ask = gc.isenabled
+
+    def ask_while_another_ends() -> bool:
+        enabled = ask()
+        ending.start()
+        ending.join(0.5)  # it ends here, unless it has to wait
+        return enabled
+
+    monkeypatch.setattr(gc, "isenabled", ask_while_another_ends)
+    second.__enter__()
+    monkeypatch.undo()
+    ending.join()
+    second.__exit__(None, None, None)
+
+    assert gc.isenabled()

@@ -304,6 +304,26 @@ async def test_what_was_committed_and_not_marked_is_published_again():
     assert harness.ledger.in_state("published") == [7]
 
 
+async def test_a_task_of_a_request_that_is_tried_again_takes_its_place(monkeypatch: pytest.MonkeyPatch):
+    harness = Harness(models=0)
+    harness.ledger.desired = [Need(2, ModelRef("plant", "model-2"), 1, {Lane.MANUAL: LIVE}, None, 5)]
+    harness.ledger.rows[7] = Row(Task(7, 1, a_spec(), LIVE, 1800, Lane.MANUAL))
+    harness.ledger.make_wait(7)
+    harness.ledger.room = {5: 1}
+    wake = harness.ledger._wake
+
+    def take_the_place(task_id: int) -> None:
+        harness.ledger.room = {5: 0}
+        wake(task_id)
+
+    monkeypatch.setattr(harness.ledger, "_wake", take_the_place)
+
+    async with running(harness, harness.scheduler()):
+        pass
+
+    assert [task.id for task in harness.queue.sent] == [7]
+
+
 async def test_what_the_queue_did_not_take_goes_out_once_it_has_room():
     harness = Harness(models=4)
     harness.queue.room = 0

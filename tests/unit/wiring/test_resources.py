@@ -23,10 +23,10 @@ async def test_of_several_tables_an_error_names_the_one_that_is_wrong() -> None:
     )
     single = settings_of(sensors=UNREADABLE, predictions=[UNREADABLE])
 
-    with pytest.raises(ConfigurationError, match=r"^sensors\[1\]: sensors\.ca_file: /no/such/file.pem"):
+    with pytest.raises(ConfigurationError, match=r"^sensors\[1\]\.ca_file: /no/such/file.pem"):
         async with open_sensors(several, SystemClock()):
             pass
-    with pytest.raises(ConfigurationError, match=r"^predictions\[1\]: predictions\.ca_file: /no/such/file.pem"):
+    with pytest.raises(ConfigurationError, match=r"^predictions\[1\]\.ca_file: /no/such/file.pem"):
         async with open_sinks(several, None):
             pass
     with pytest.raises(ConfigurationError, match=r"^sensors\.ca_file: "):

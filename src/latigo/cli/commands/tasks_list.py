@@ -38,8 +38,8 @@ def run(
     """List tasks that are planned and not settled, the oldest first.
 
     A planned task waits for its place in the queue, a published one is in it, a claimed one has an executor, and a
-    waiting one has failed and is tried again. At most 1000 are shown, with --json 100 000. Exit code 2 when there is no
-    such project or model.
+    waiting one has failed and is tried again, or goes on after a pause. At most 1000 are shown, with --json 100 000.
+    Exit code 2 when there is no such project or model.
     """
     from latigo.cli.asking import listing, with_service
     from latigo.reports.tasks import MOST_TASKS

@@ -194,18 +194,32 @@ RETURNING r.id, r.kind, r.state, r.note;
 
 -- wake_waiting --
 -- Tasks whose back-off is over are planned again, unless their lane is taken, or their project ($1) or model ($3) is
--- blocked; $2 at most. While backfill is paused, only live ones and those that were run by hand.
-UPDATE task SET state = 'planned', channel = ''
-WHERE id IN (
-    SELECT DISTINCT ON (t.model_id, t.lane = 'live') t.id
+-- blocked; $2 at most, and of a request that limits them no more than it has room for. While backfill is paused, only live
+-- ones and those that were run by hand; none of a paused request.
+WITH room AS MATERIALIZED (
+    SELECT r.id, r.at_most - (SELECT count(*) FROM task t WHERE t.request_id = r.id AND t.state <> 'waiting') AS room
+    FROM request_running r WHERE r.at_most IS NOT NULL
+),
+ready AS (
+    SELECT DISTINCT ON (t.model_id, t.lane = 'live') t.id, t.not_before, t.request_id
     FROM task t JOIN model m ON m.id = t.model_id
     WHERE t.state = 'waiting' AND t.not_before <= ledger_now() AND NOT m.paused AND m.state = 'active'
       AND m.project <> ALL ($1::text[]) AND m.id NOT IN (SELECT unnest($3::bigint[]))
       AND (t.lane = 'live' OR (t.lane = 'manual' AND t.request_id IS NULL)
            OR NOT EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused'))
+      AND NOT EXISTS (SELECT FROM request r WHERE r.id = t.request_id AND r.state = 'paused')
       AND NOT EXISTS (SELECT FROM task o WHERE o.model_id = t.model_id AND o.state <> 'waiting'
                                            AND (o.lane = 'live') = (t.lane = 'live'))
+      AND NOT EXISTS (SELECT FROM room WHERE room.id = t.request_id AND room.room <= 0)
     ORDER BY t.model_id, t.lane = 'live', t.not_before
+),
+turns AS (
+    SELECT y.id, y.request_id, row_number() OVER (PARTITION BY y.request_id ORDER BY y.not_before, y.id) AS turn FROM ready y
+)
+UPDATE task SET state = 'planned', channel = ''
+WHERE id IN (
+    SELECT w.id FROM turns w LEFT JOIN room ON room.id = w.request_id
+    WHERE room.id IS NULL OR w.turn <= room.room
     LIMIT $2
 )
 RETURNING id;
@@ -221,6 +235,7 @@ WHERE id = (
       AND m.project = $1 AND ($2::bigint[] IS NULL OR m.id = ANY ($2))
       AND (t.lane = 'live' OR (t.lane = 'manual' AND t.request_id IS NULL)
            OR NOT EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused'))
+      AND NOT EXISTS (SELECT FROM request r WHERE r.id = t.request_id AND r.state = 'paused')
       AND NOT EXISTS (SELECT FROM task o WHERE o.model_id = t.model_id AND o.state <> 'waiting'
                                            AND (o.lane = 'live') = (t.lane = 'live'))
     ORDER BY t.not_before
@@ -239,16 +254,6 @@ SELECT m.id, m.epoch, m.project,
                  (m.spec -> 'tag_list') || (m.spec -> 'target_tag_list') || (m.spec -> 'filter_tags'))) AS tags
 FROM model m LEFT JOIN unnest($1::bigint[], $2::integer[]) AS known (id, epoch) ON known.id = m.id AND known.epoch = m.epoch
 WHERE m.state = 'active' AND m.spec IS NOT NULL AND known.id IS NULL;
-
--- rest_paused --
--- A pause withdraws unclaimed tasks. A task that was claimed then is planned again when its executor dies or stops: it waits
--- until the pause ends and keeps its starts and attempts. If it stayed planned, it would take the place of other tasks, or be
--- the probe that other groups wait for.
-UPDATE task t SET state = 'waiting', not_before = ledger_now(), probe = false, detail = 'paused before it was done'
-FROM model m
-WHERE m.id = t.model_id AND t.state = 'planned'
-  AND (m.paused OR ((t.lane IN ('backfill', 'repair') OR t.request_id IS NOT NULL)
-                    AND EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused')));
 
 -- unpublished --
 -- Planned and not marked as published: new tasks, and those whose publishing is not known to have succeeded.
