@@ -17,7 +17,7 @@ CALLED = {
     "models": {"_models"},
     "metadata_api": {"settings"},
     "sensors": {"settings", "plugin", "server"},
-    "predictions": {"settings", "section", "sink", "server"},
+    "predictions": {"settings", "plugin", "section", "sink", "server"},
 }
 
 

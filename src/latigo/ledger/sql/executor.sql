@@ -31,8 +31,9 @@ SELECT FROM task WHERE id = $1 FOR UPDATE;
 -- not count as the one that follows it.
 -- Locks in the order of `settle_lock`, but waits for no lock: one task must not delay the others.
 UPDATE task t
-SET state = 'claimed', claim = greatest(t.claim + 1, extract(epoch FROM ledger_now() - '2020-01-01Z'::timestamptz)::integer), claimed_by = $1, claimed_at = ledger_now(),
-    lease_until = ledger_now() + $2::interval, starts = greatest(t.starts, 1)
+SET state = 'claimed', claimed_by = $1, claimed_at = ledger_now(), lease_until = ledger_now() + $2::interval,
+    claim = greatest(t.claim + 1, extract(epoch FROM ledger_now() - '2020-01-01Z'::timestamptz)::integer),
+    starts = greatest(t.starts, 1)
 FROM (
     SELECT o.id, o.state, o.lease_until, o.starts, r.kind IS NOT DISTINCT FROM 'sweep' AS sweeps, l.incarnation, mine.place
     FROM unnest($3::bigint[], $4::integer[], $5::timestamptz[], $6::timestamptz[], $7::text[], $8::text[], $9::uuid[],
