@@ -6,7 +6,7 @@
 SELECT project, model, state, reason, detail, since, revision, first, last, next_attempt, attempts, tags,
        count(*) OVER () AS total, coalesce(d.who, '') AS dismissed_by, d.at AS dismissed_at, coalesce(d.note, '') AS note
 FROM failing LEFT JOIN dismissal d USING (model_id, revision, reason)
-WHERE (d.model_id IS NOT NULL) = $6::boolean AND (state <> 'waiting' OR attempts > 0 OR detail <> '')
+WHERE (d.model_id IS NOT NULL) = $6::boolean
   AND ($1::text[] IS NULL OR project LIKE ANY ($1)) AND ($2::text[] IS NULL OR model LIKE ANY ($2) AND state <> 'message')
   AND ($3::text IS NULL OR reason = $3) AND ($4::text IS NULL OR tags @> ARRAY[$4])
   AND CASE WHEN $5::text IS NULL THEN state <> 'silent' OR $6 OR $3 = 'no_readings' OR $4 IS NOT NULL ELSE state = $5 END
@@ -18,7 +18,7 @@ LIMIT nullif($8::bigint, 0) OFFSET $9;
 -- The same, dismissed: how many.
 SELECT count(*) AS failures
 FROM failing
-WHERE is_dismissed(model_id, revision, reason) AND (state <> 'waiting' OR attempts > 0 OR detail <> '')
+WHERE is_dismissed(model_id, revision, reason)
   AND ($1::text[] IS NULL OR project LIKE ANY ($1)) AND ($2::text[] IS NULL OR model LIKE ANY ($2)) AND ($3::text IS NULL OR reason = $3)
   AND ($4::text IS NULL OR tags @> ARRAY[$4]) AND ($5::text IS NULL OR state = $5);
 
@@ -27,8 +27,7 @@ WHERE is_dismissed(model_id, revision, reason) AND (state <> 'waiting' OR attemp
 -- A failure that is about several sensors is in the group of each.
 WITH chosen AS MATERIALIZED (
     SELECT * FROM failing
-    WHERE (state <> 'waiting' OR attempts > 0 OR detail <> '')
-      AND ($1::text[] IS NULL OR project LIKE ANY ($1)) AND ($2::text[] IS NULL OR model LIKE ANY ($2) AND state <> 'message')
+    WHERE ($1::text[] IS NULL OR project LIKE ANY ($1)) AND ($2::text[] IS NULL OR model LIKE ANY ($2) AND state <> 'message')
       AND ($3::text IS NULL OR reason = $3) AND ($4::text IS NULL OR tags @> ARRAY[$4])
       AND ($5::text IS NULL OR state = $5) AND coalesce(is_dismissed(model_id, revision, reason), false) = $6::boolean
 ),

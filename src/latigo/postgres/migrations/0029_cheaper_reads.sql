@@ -1,4 +1,4 @@
--- The same answers for less work, for ledgers of a hundred thousand models: see docs/decisions/0038.
+-- The same answers for less work, for ledgers of a hundred thousand models: see docs/decisions/0037.
 
 -- model_holes --
 -- As in 0001, from one read of each coverage. `lacks` is false only if there are no holes: whether a coverage holds a

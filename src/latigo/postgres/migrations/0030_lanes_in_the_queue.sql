@@ -1,4 +1,4 @@
--- Lanes in the ledger's own queue: see docs/decisions/0040.
+-- Lanes in the ledger's own queue: see docs/decisions/0038.
 
 -- queued_task --
 -- What older programs send counts as live: it waits behind nothing, as before.

@@ -1,0 +1,38 @@
+-- A task that waits because its model or backfill is paused has not failed.
+
+-- failing --
+-- What keeps models from being predicted, a row for each model and cause: what is parked or waits for another attempt,
+-- slots without the rows that their readings allow, sensors without readings, and messages that are no task.
+CREATE OR REPLACE VIEW failing AS
+SELECT m.id AS model_id, m.project, m.name AS model, 'parked' AS state, p.reason, p.detail, p.since, p.revision,
+       lower(p.windows) AS first, upper(p.windows) AS last, NULL::timestamptz AS next_attempt, 0 AS attempts, p.tags
+FROM parked p JOIN model m ON m.id = p.model_id
+UNION ALL
+SELECT m.id, m.project, m.name, 'waiting', 'retry', t.detail, t.planned_at, m.revision, lower(t.span), upper(t.span),
+       t.not_before, t.attempts, '{}'
+FROM task t JOIN model m ON m.id = t.model_id
+WHERE t.state = 'waiting' AND (t.attempts > 0 OR t.detail <> '')
+UNION ALL
+SELECT m.id, m.project, m.name, 'excepted', split_part(e.reason, ':', 1),
+       CASE WHEN min(e.reason) LIKE 'not_stored%' THEN 'a sink did not keep the rows that it was given: '
+                || string_agg(DISTINCT substr(e.reason, 13), '; ')
+            ELSE 'the model answers rows without any finite value' END,
+       min(lower(e.slots)), m.revision, min(lower(e.slots)), max(upper(e.slots)),
+       nullif(min(e.next_look), 'infinity'), max(e.looks), '{}'
+FROM slot_exception e JOIN model m ON m.id = e.model_id
+WHERE split_part(e.reason, ':', 1) IN ('no_finite_values', 'not_stored')
+GROUP BY m.id, split_part(e.reason, ':', 1)
+UNION ALL
+-- What is missing is what the newest settled slot of a model lacked: a tag that has reported since is not in it.
+SELECT m.id, m.project, m.name, 'silent', 'no_readings', 'no readings of ' || array_to_string(n.tags, ', '), c.silent_since,
+       m.revision, c.silent_since, n.newest, NULL, 0, n.tags
+FROM coverage c JOIN model m ON m.id = c.model_id
+CROSS JOIN LATERAL (
+    SELECT upper(e.slots) AS newest, e.tags FROM slot_exception e
+    WHERE e.model_id = m.id AND e.state = 'absent' ORDER BY upper(e.slots) DESC LIMIT 1
+) n
+WHERE c.silent_since IS NOT NULL AND m.state = 'active' AND NOT m.paused AND n.newest > c.silent_since
+UNION ALL
+SELECT NULL, '', r.channel || '#' || r.partition || coalesce('@' || r.sequence, ''), 'message', r.reason, r.detail, r.at, '',
+       NULL, NULL, NULL, 0, '{}'
+FROM queue_refused r;
