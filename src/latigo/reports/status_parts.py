@@ -95,7 +95,7 @@ class OutstandingTasks(Report):
 
     outstanding: int
     live: int
-    waiting: int  #: for another attempt; not among the outstanding ones
+    waiting: int  #: for another attempt, or for the end of a pause; not among the outstanding ones
     unpublished: int
     oldest_live_at: datetime | None = None  #: when the live task that is out for longest was planned
 

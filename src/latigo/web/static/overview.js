@@ -92,7 +92,7 @@ function tilesOf(status, lines) {
         freshness.stale ? `${figure(freshness.stale)} stale${causes.length ? `, by cause: ${causes.slice(0, 3).map(([cause, number]) => `${cause === "latigo" ? "Latigo itself" : cause} ${figure(Number(number))}`).join(", ")}` : ""}` : null], line("fresh"),
       models > 0 && freshness.fresh / models < freshness.target),
     tile("Live", href("/queue"), figure(outstanding.live), "tasks out",
-      [outstanding.oldest_live_at ? `oldest ${age(outstanding.oldest_live_at)}` : "nothing waits", outstanding.waiting ? `${figure(outstanding.waiting)} wait for another attempt` : null], line("live_oldest")),
+      [outstanding.oldest_live_at ? `oldest ${age(outstanding.oldest_live_at)}` : "nothing waits", outstanding.waiting ? `${figure(outstanding.waiting)} wait for another attempt, or for the end of a pause` : null], line("live_oldest")),
     tile("Backfill", href("/backfills"), figure(backlog.slots), "slots left",
       [backlog.slots ? `${figure(backlog.calls)} calls` : "nothing is left", backlog.seconds ? `done in ${duration(backlog.seconds)}` : null], line("backlog")),
     tile("Rate", href("/queue"), figure(now, now < 10 ? 1 : 0), "slots/s now",

@@ -88,7 +88,7 @@ const QUEUES = /** @type {{[kind: string]: string}} */ ({
 function flowOf(data) {
   const { tasks, queued, oldest } = data.ledger;
   const boxes = [["outstanding", tasks.outstanding, null], ["of them live", tasks.live, tasks.oldest_live_at], ["not published yet", tasks.unpublished, null],
-    ["not taken yet", queued, oldest], ["wait for another attempt", tasks.waiting, null]];
+    ["not taken yet", queued, oldest], ["wait for another attempt, or for the end of a pause", tasks.waiting, null]];
   return [
     h("p", {}, QUEUES[data.kind] ?? ""),
     h("div", { class: "tiles" }, boxes.map(([name, count, since]) => h("div", { class: "tile" }, h("span", { class: "label" }, name), h("span", { class: "value" }, figure(count)),
