@@ -36,8 +36,8 @@ def has_logged(event: str) -> Callable[[Service, Path], bool]:
     return lambda service, _home: bool(service.events(event))
 
 
-def has(pattern: str) -> Callable[[Service, Path], bool]:
-    return lambda _service, home: any(home.glob(pattern))
+def has(*patterns: str) -> Callable[[Service, Path], bool]:
+    return lambda _service, home: any(any(home.glob(pattern)) for pattern in patterns)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,8 @@ def has(pattern: str) -> Callable[[Service, Path], bool]:
         pytest.param(has_imported("asyncpg"), id="later while it imports"),
         pytest.param(has_logged("http.started"), id="its first event"),
         pytest.param(has("guard"), id="its database is about to be created"),
-        pytest.param(has("unfinished-*/PG_VERSION"), id="its database is being created"),
+        # On a busy machine that may be over before it is seen.
+        pytest.param(has("unfinished-*/PG_VERSION", "data/PG_VERSION"), id="its database is being created"),
         pytest.param(has("data/latigo.conf"), id="its database is about to start"),
         pytest.param(has("data/postmaster.pid"), id="its database is starting"),
         pytest.param(has_logged("embedded.started"), id="its database has started"),
@@ -70,7 +71,7 @@ async def test_it_ends_with_0(
         await service.until(lambda: moment(service, server_folder), what="the moment")
 
         service.process.send_signal(asked)
-        code = await service.ended(within=30)
+        code = await service.ended()
 
     assert code == 0
     assert "Traceback" not in service.log()

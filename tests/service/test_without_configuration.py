@@ -74,7 +74,7 @@ def run(home: Path, *given: str, **variables: str) -> tuple[int, str, str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     return result.returncode, result.stdout, result.stderr
