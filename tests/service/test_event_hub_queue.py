@@ -670,7 +670,7 @@ async def test_whatever_happens_to_the_hub_the_receiver_goes_on_by_itself_afterw
             through = direct.emulator.connection_string(HUB, port=port)
             queue = replace(direct, section=hub_section(through))
             receiver = await opened.enter_async_context(
-                queue.receiver(poll_timeout=seconds(1.5), unreachable_after=seconds(1.5), stuck_after=seconds(1.5))
+                queue.receiver(poll_timeout=seconds(4), unreachable_after=seconds(4), stuck_after=seconds(4))
             )
             worker = await opened.enter_async_context(working(receiver))
             before, after = some_tasks(10), some_tasks(10, first=101)
