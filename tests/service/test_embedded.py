@@ -17,10 +17,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from latigo.domain.errors import ConfigurationError, Unavailable
+from latigo.postgres import cluster
+from latigo.postgres.account import Account
 from latigo.postgres.embedded import EmbeddedServer, open_embedded
 from tests.support.clock import ManualClock
 from tests.support.postgres import FAST
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, wait_until
 
 KILLED_WHILE_STARTING = """
 import os, signal, sys
@@ -44,6 +46,13 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 server = EmbeddedServer(Path(sys.argv[1]))
 server.open()
 server.close()
+"""
+
+#: In a session of its own, as pg_ctl starts a server.
+SLOW_START = """#!/bin/sh
+setsid sh -c 'sleep 1; exec "{postgres}"' &
+echo $! >"$PGDATA/started.new" && mv "$PGDATA/started.new" "$PGDATA/started"
+wait
 """
 
 OPEN_AND_WAIT = """
@@ -76,6 +85,14 @@ def server_pid(home: Path) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return pid
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def ask(url: str, sql: str) -> object:
@@ -200,6 +217,35 @@ async def test_a_server_that_nobody_would_stop_any_more_is_stopped_again_once_it
     adopting.communicate()
 
     await eventually(lambda: server_pid(home) is None, what="the server has ended")
+
+
+async def test_a_start_that_is_interrupted_before_the_server_has_written_its_file_leaves_none(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with open_embedded(home, settings=FAST):
+        pass
+    started, programs = home / "data" / "started", home / "slow"
+    reachable_programs = cluster.reachable_programs
+
+    def slow(folder: Path, account: Account | None) -> Path:
+        programs.mkdir()
+        program = programs / "pg_ctl"
+        program.write_text(SLOW_START.format(postgres=reachable_programs(folder, account) / "postgres"))
+        for each in (programs, program):
+            each.chmod(0o755)
+        return programs
+
+    def interrupted(*_: object) -> None:
+        wait_until(started.exists, within=120, what="it has begun")
+        raise cluster.Interrupted
+
+    monkeypatch.setattr(cluster, "reachable_programs", slow)
+    monkeypatch.setattr(cluster.Cluster, "_await_end", interrupted)
+    with pytest.raises(cluster.Interrupted):
+        await asyncio.to_thread(EmbeddedServer(home, FAST).open)
+
+    assert not is_running(int(started.read_text()))
+    assert server_pid(home) is None
 
 
 async def test_a_server_whose_only_user_was_killed_while_it_started_is_stopped_as_well(home: Path):
