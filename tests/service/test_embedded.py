@@ -20,6 +20,7 @@ from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.postgres import cluster
 from latigo.postgres.account import Account
 from latigo.postgres.embedded import EmbeddedServer, open_embedded
+from latigo.postgres.programs import reachable_programs
 from tests.support.clock import ManualClock
 from tests.support.postgres import FAST
 from tests.support.waiting import eventually, wait_until
@@ -225,7 +226,6 @@ async def test_a_start_that_is_interrupted_before_the_server_has_written_its_fil
     async with open_embedded(home, settings=FAST):
         pass
     started, programs = home / "data" / "started", home / "slow"
-    reachable_programs = cluster.reachable_programs
 
     def slow(folder: Path, account: Account | None) -> Path:
         programs.mkdir()
