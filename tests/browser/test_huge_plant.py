@@ -45,10 +45,10 @@ def test_at_fit_it_shows_the_share_of_each_project(visit: Visit, huge: Populated
     page, asked = grid_of(visit(huge.url), "/models?range=7d&zoom=fit")
 
     assert page.evaluate("latigoGrid.shape.rows") == MODELS + len(HOSTILE)
-    assert [path for path in asked if path.startswith("/grid/cells")] == []
-    assert len([path for path in asked if path.startswith("/grid/summary")]) == 1
     expect(page.locator(".models .quiet", has_text="fit shows the share of each project")).to_be_visible()
-    assert page.evaluate(_COLOURS) > 3
+    eventually_true(page, f"() => ({_COLOURS})() > 3")
+    assert [path for path in asked if path.startswith("/grid/cells")] == []
+    assert [path for path in asked if path.startswith("/grid/summary")]
 
 
 def test_a_zoom_loads_the_models_in_sight_and_scrolling_the_next_ones(visit: Visit, huge: Populated) -> None:
@@ -61,7 +61,8 @@ def test_a_zoom_loads_the_models_in_sight_and_scrolling_the_next_ones(visit: Vis
 
     eventually_true(page, "() => latigoGrid.cells[2000 * latigoGrid.shape.columns] !== 255")
     assert page.evaluate("latigoGrid.cells[1000 * latigoGrid.shape.columns]") == 255
-    parts = [re.search(r"rows=(\d+)-(\d+)", path) for path in asked if path.startswith("/grid/cells")]
+    # What a busy server has not answered in time is asked for again.
+    parts = [re.search(r"rows=(\d+)-(\d+)", path) for path in dict.fromkeys(asked) if path.startswith("/grid/cells")]
     assert 2 <= len(parts) <= 4
     assert all(part and int(part[2]) - int(part[1]) < 3 * PART for part in parts)
 

@@ -96,7 +96,7 @@ def test_an_executor_that_is_not_seen_any_more_stands_out(visit: Visit, small: P
     small.run(_FROZEN)
     page = visit(small.url).page("/queue")
     row = page.locator(".executors tbody tr", has_text="frozen")
-    expect(row).to_contain_text(re.compile(r"▲ not seen for \d+ s"))
+    expect(row).to_contain_text(re.compile(r"▲ not seen for \d+ (s|min)"))
     expect(page.locator(".executors tbody tr", has_not_text="frozen")).to_contain_text(
         re.compile(r"\d s ago|\d ms ago")
     )

@@ -21,7 +21,6 @@ def test_there_is_something_to_see_soon(visit: Visit, demo: Demo) -> None:
     expect(page.locator(".projects tbody tr")).to_contain_text("demo")
     expect(page.locator(".tile", has_text="Fresh")).to_contain_text("%")
     expect(page.locator(".sentences li").first).to_contain_text(re.compile("Healthy|late|behind|left", re.IGNORECASE))
-    assert demo.seconds < 150  # 15 on an idle machine, and half a minute is the goal
     assert re.search(r"token \S{12,}", demo.said)
 
 

@@ -99,7 +99,7 @@ def test_a_command_block_runs(block: Block, checkout: Path) -> None:
         env={**inherited, "PATH": path, "MAKEFLAGS": "--dry-run"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -1,6 +1,6 @@
-"""Let the unmodified gordo-client predict one model, and print what it got as JSON.
+"""Let the unmodified gordo-client predict models, one after the other, and print what it got as JSON.
 
-Read from stdin: ``{"port", "project", "model", "start", "end", "parquet", "revision", "period_s"}``.
+Read from stdin: a list of ``{"port", "project", "model", "start", "end", "parquet", "revision", "period_s"}``.
 """
 
 import json
@@ -15,25 +15,26 @@ import pandas as pd
 from gordo_client.client import Client
 from synth_provider import SyntheticProvider
 
-asked = json.load(sys.stdin)
-client = Client(
-    project=asked["project"],
-    host="127.0.0.1",
-    port=asked["port"],
-    scheme="http",
-    data_provider=SyntheticProvider(period_s=asked["period_s"]),
-    use_parquet=asked["parquet"],
-    n_retries=0,
-)
-start, end = pd.Timestamp(asked["start"]), pd.Timestamp(asked["end"])
-[(name, frame, errors)] = client.predict(start, end, targets=[asked["model"]], revision=asked["revision"])
-json.dump(
-    {
+
+def predicted(asked):
+    client = Client(
+        project=asked["project"],
+        host="127.0.0.1",
+        port=asked["port"],
+        scheme="http",
+        data_provider=SyntheticProvider(period_s=asked["period_s"]),
+        use_parquet=asked["parquet"],
+        n_retries=0,
+    )
+    start, end = pd.Timestamp(asked["start"]), pd.Timestamp(asked["end"])
+    [(name, frame, errors)] = client.predict(start, end, targets=[asked["model"]], revision=asked["revision"])
+    return {
         "name": name,
         "errors": errors,
         "columns": [list(column) for column in frame.columns],
         "times": [time.isoformat() for time in frame.index],
         "rows": frame.drop(columns=["start", "end"], level=0).to_numpy().tolist(),
-    },
-    sys.stdout,
-)
+    }
+
+
+json.dump([predicted(asked) for asked in json.load(sys.stdin)], sys.stdout)

@@ -2,8 +2,6 @@
 
 import gzip
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -56,10 +54,9 @@ async def month(postgres_server: str, ledger_template: str) -> AsyncIterator[Dat
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client(month: Database) -> AsyncIterator[ClientSession]:
-    """Asks it. How long an answer takes depends on the machine, so that it is not the matter here."""
-    patient = [replace(endpoint, limit=max(endpoint.limit, timedelta(seconds=60))) for endpoint in ENDPOINTS]
+    """Asks it."""
     async with (
-        serving_api(context_of(month), patient) as server,
+        serving_api(context_of(month)) as server,
         ClientSession(server.url, timeout=ClientTimeout(120)) as session,
     ):
         yield session

@@ -24,6 +24,7 @@ from chaos.plan import Action
 from chaos.processes import ROOT
 from chaos.world import Size
 from latigo.domain.windows import floor_to_slot
+from tests.support.process import STARTS_WITHIN
 from tests.support.waiting import eventually
 
 SEED = 8
@@ -91,13 +92,13 @@ async def test_a_campaign_that_is_killed_leaves_no_process_behind():
             start_new_session=True,
         )
         assert campaign.stdout
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(2 * STARTS_WITHIN):
             assert await campaign.stdout.readline(), "it has taken a step"
         assert processes_in(folder)
         campaign.kill()
         await campaign.wait()
 
-        await eventually(lambda: not processes_in(folder), within=60, what="no process of the campaign is left")
+        await eventually(lambda: not processes_in(folder), what="no process of the campaign is left")
 
 
 CAMPAIGN = f"""
@@ -221,7 +222,7 @@ async def talking(network: Network, folder: Path) -> AsyncIterator[Talk]:
     try:
         server = await start("server", ECHO, network.listens_at("server"), str(folder / "received"))
         assert server.stdout
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(STARTS_WITHIN):
             assert await server.stdout.readline() == b"ready\n"
         clients = {link: await start(link.client, TALK, network.reaches_at(link)) for link in (LINK, OTHER)}
         talk = Talk(folder / "received", clients)

@@ -110,12 +110,12 @@ async def test_status_is_0_while_every_model_is_fresh(running: Plant):
 
     async def nothing_is_due() -> bool:
         answers.append(await asyncio.gather(running.ask("status"), running.run("status")))
-        return bool(answers[-1][0][1]["backlog"]["slots"] == 0)
+        (code, result), (text_code, *_) = answers[-1]
+        return bool(code == text_code == DONE and result["backlog"]["slots"] == 0)
 
-    await eventually(nothing_is_due, within=120, what="a moment between two slots")
+    await eventually(nothing_is_due, what="a moment between two slots, in which it is healthy")
 
-    (code, result), (text_code, text, _) = answers[-1]
-    assert (code, text_code) == (DONE, DONE)
+    (_, result), (_, text, _) = answers[-1]
     assert result["healthy"]
     assert (result["stale_models"], result["alarms"], result["backlog"]["slots"]) == (0, [], 0)
     assert [project["active"] for project in result["projects"]] == [2]
@@ -150,7 +150,7 @@ async def test_status_is_3_and_names_the_cause_when_no_model_can_be_predicted(
         assert await service.stop() == DONE
 
     assert (code, text_code) == (UNHEALTHY, UNHEALTHY)
-    (alarm,) = report["alarms"]
+    (alarm,) = [each for each in report["alarms"] if PROJECT in each]
     assert alarm.startswith(f"3 models of {PROJECT} get no predictions: no source has ")
     assert alarm.endswith(f" (latigo failures --project {PROJECT} --reason unknown_sensor)")
     assert f"  ! {alarm}\n" in text
@@ -224,7 +224,7 @@ async def test_a_model_is_predicted_once_registered_and_no_more_once_unregistere
 
     code, text, _ = await running.run("models", "register", name)
     stored = "SELECT count(*) FROM v_tasks WHERE model = $1 AND state = 'stored'"
-    await eventually(lambda: ledger.value(stored, SEPARATOR), within=60, what="it is predicted")
+    await eventually(lambda: ledger.value(stored, SEPARATOR), what="it is predicted")
     await running.run("models", "unregister", name)
     # A list that the service read just before that may bring it back until the next one.
     left = "SELECT count(*) FROM v_models WHERE model = $1 AND state = 'unregistered'"
@@ -512,7 +512,7 @@ async def test_predict_writes_parquet_csv_and_a_page_that_agree_and_touches_no_l
     start = end - 4 * SLOT
     times = ("--from", start.isoformat(), "--to", end.isoformat())
     stored = "SELECT count(DISTINCT time) = 24 FROM v_predictions WHERE model = $1 AND time >= $2 AND time < $3"
-    await eventually(lambda: ledger.value(stored, PUMP, start, end), within=60, what="the service has them all")
+    await eventually(lambda: ledger.value(stored, PUMP, start, end), what="the service has them all")
     tasks = 'SELECT count(*) FROM v_tasks WHERE model = $1 AND "window" && tstzrange($2, $3)'
     before = await ledger.value(tasks, PUMP, start, end)
     requested = ("predict", f"{PROJECT}/{PUMP}", *times)

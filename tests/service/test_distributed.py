@@ -38,11 +38,11 @@ class Plant:
         quick = {"balance": "500ms", "expiration": "3s"}
         return self.sandbox.config(task_queue={**queue, **quick, **(task_queue or {})}, **sections)
 
-    def defaults(self) -> Path:
+    def defaults(self, *, expiration: str = "30s") -> Path:
         """The default settings of leases and balancing."""
         times = {"lease": "30s", "renew": "10s", "grace": "25s"}
         planner = {"lease": "15s", "renew": "5s"}
-        return self.config(task_queue={"balance": "10s", "expiration": "30s"}, executor=times, planner=planner)
+        return self.config(task_queue={"balance": "10s", "expiration": expiration}, executor=times, planner=planner)
 
     async def start(self, role: str, config: Path | None = None) -> Service:
         return await self.opened.enter_async_context(serving(config or self.config(), role=role))
@@ -69,7 +69,7 @@ class Plant:
         rows = await self.sandbox.ledger.fetch("SELECT partition, sequence FROM queue_checkpoint")
         return {row["partition"]: row["sequence"] for row in rows}
 
-    async def renews(self, times: int, *, within: float) -> None:
+    async def renews(self, times: int) -> None:
         """Wait until ownership was claimed or renewed so many times more, over all partitions."""
         counted = "SELECT sum(etag) FROM queue_ownership"
         before = await self.sandbox.ledger.value(counted)
@@ -77,16 +77,16 @@ class Plant:
         async def has_renewed() -> bool:
             return bool(await self.sandbox.ledger.value(counted) >= before + times)
 
-        await eventually(has_renewed, within=within, every=0.1, what="partitions are held")
+        await eventually(has_renewed, every=0.1, what="partitions are held")
 
-    async def share(self, *, among: int, within: float) -> None:
+    async def share(self, *, among: int) -> None:
         """Wait until all partitions are owned, by so many executors."""
 
         async def is_shared() -> bool:
             owners = await self.owners()
             return len(owners) == among and sum(owners.values()) == PARTITIONS
 
-        await eventually(is_shared, within=within, every=0.2, what=f"{among} executors share all partitions")
+        await eventually(is_shared, every=0.2, what=f"{among} executors share all partitions")
 
 
 @pytest.fixture
@@ -96,14 +96,14 @@ async def plant(sandbox: Sandbox) -> AsyncIterator[Plant]:
 
 
 async def whole(plant: Plant, service: Service) -> datetime:
-    return await plant.sandbox.whole(service, within=60)
+    return await plant.sandbox.whole(service)
 
 
 async def test_a_drained_executor_leaves_its_partitions_to_another_until_it_is_resumed(plant: Plant):
     config = plant.config()
     scheduler = await plant.start("scheduler", config)
     one, other = await plant.start("executor", config), await plant.start("executor", config)
-    await plant.share(among=2, within=60)
+    await plant.share(among=2)
     await whole(plant, scheduler)
     (pid,) = await plant.sandbox.ledger.fetch("SELECT id FROM executor WHERE id LIKE $1", f"%/{one.process.pid}/%")
 
@@ -113,15 +113,16 @@ async def test_a_drained_executor_leaves_its_partitions_to_another_until_it_is_r
         assert code == 0, errors
 
     await order("drain")
-    await plant.share(among=1, within=60)
-    before = len(one.events("task.finished"))
+    await plant.share(among=1)
+    newest = await plant.sandbox.ledger.value("SELECT max(id) FROM v_tasks")
     await plant.sandbox.ledger.fetch("UPDATE coverage SET covered = '{}'")
     await whole(plant, other)
-    after = len(one.events("task.finished"))
+    # What it had in hand when it was drained may end later.
+    taken = [event for event in one.events("task.finished") if event["task"] > newest]
     await order("resume")
-    await plant.share(among=2, within=60)
+    await plant.share(among=2)
 
-    assert after == before
+    assert taken == []
     assert [await service.stop() for service in (one, other, scheduler)] == [0, 0, 0]
 
 
@@ -145,11 +146,11 @@ async def test_of_two_schedulers_one_plans_and_when_it_is_killed_the_other_goes_
     assert len(runs) == len(set(runs))
 
 
-async def test_with_default_settings_the_work_of_a_killed_executor_goes_on_elsewhere_within_a_minute(plant: Plant):
+async def test_with_default_settings_the_work_of_a_killed_executor_goes_on_elsewhere_once_its_leases_end(plant: Plant):
     config = plant.defaults()
     await plant.start("scheduler", config)
     killed, heir = await plant.start("executor", config), await plant.start("executor", config)
-    await plant.share(among=2, within=90)
+    await plant.share(among=2)
     held = plant.sandbox.gordo.controls.hang()
     await held.reached()
     in_hand = {task["id"] for task in await plant.sandbox.ledger.tasks("claimed")}
@@ -157,26 +158,24 @@ async def test_with_default_settings_the_work_of_a_killed_executor_goes_on_elsew
     await killed.kill()
     held.lift()
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):  # both leases end after half a minute; the rest is for a busy machine
         await whole(plant, heir)
-        await plant.share(among=1, within=60)
+        await plant.share(among=1)
     stored = {task["id"] for task in await plant.sandbox.ledger.tasks("stored")}
     assert in_hand
     assert in_hand <= stored
 
 
-async def test_with_default_settings_the_partitions_of_a_stopped_executor_run_elsewhere_15_s_after_it_left(
-    plant: Plant,
-):
-    config = plant.defaults()
+async def test_the_partitions_of_a_stopped_executor_run_elsewhere_long_before_they_would_expire(plant: Plant):
+    config = plant.defaults(expiration="10m")
     scheduler = await plant.start("scheduler", config)
     stopped = await plant.start("executor", config)
-    await plant.share(among=1, within=60)
+    await plant.share(among=1)
     await plant.start("executor", config)
-    await plant.share(among=2, within=90)
+    await plant.share(among=2)
 
     code = await stopped.stop()
-    await plant.share(among=1, within=15)
+    await plant.share(among=1)
 
     assert code == 0
     await whole(plant, scheduler)
@@ -185,17 +184,17 @@ async def test_with_default_settings_the_partitions_of_a_stopped_executor_run_el
 async def test_a_stopped_executor_keeps_its_partitions_until_it_has_done_what_it_has_begun_and_leaves_the_rest(
     plant: Plant,
 ):
-    config = plant.config(executor={"concurrency": 1, "lease": "1m", "grace": "25s"})
+    config = plant.config(executor={"concurrency": 1, "lease": "1m", "grace": "2m"})
     scheduler, stopped = await plant.start("scheduler", config), await plant.start("executor", config)
     held = plant.sandbox.gordo.controls.hang()
-    await plant.share(among=1, within=60)
+    await plant.share(among=1)
     await held.reached()
     owners = await plant.owners()
     (begun,) = await plant.sandbox.ledger.tasks("claimed")
 
     stopped.process.send_signal(signal.SIGTERM)
     await stopped.logged("executor.draining")
-    await plant.renews(12 * PARTITIONS, within=20)  # some seconds, of the 22 that are for finishing
+    await plant.renews(12 * PARTITIONS)  # for longer than they would be held without that
     kept = await plant.owners()
     held.lift()
     code = await stopped.ended()
@@ -217,7 +216,7 @@ async def test_a_drained_executor_leaves_its_partitions_to_others_while_its_task
     config = plant.config(executor={"concurrency": 1, "lease": "1m"})
     scheduler, drained = await plant.start("scheduler", config), await plant.start("executor", config)
     held = plant.sandbox.gordo.controls.hang()
-    await plant.share(among=1, within=60)
+    await plant.share(among=1)
     await held.reached()
     before = await plant.owners()
     (begun,) = await plant.sandbox.ledger.tasks("claimed")
@@ -231,7 +230,7 @@ async def test_a_drained_executor_leaves_its_partitions_to_others_while_its_task
         owners = await plant.owners()
         return sum(owners.values()) == PARTITIONS and not owners.keys() & before.keys()
 
-    await heir.until(others_have_all, within=90, what="the other executor has all partitions")
+    await heir.until(others_have_all, what="the other executor has all partitions")
     held.lift()
     until = await whole(plant, heir)
 
@@ -243,14 +242,14 @@ async def test_a_drained_executor_leaves_its_partitions_to_others_while_its_task
 
 async def test_a_single_scheduler_answers_its_probes_and_reports_the_lag(plant: Plant):
     scheduler = await plant.start("scheduler")
-    await eventually(lambda: plant.sandbox.ledger.value(PUBLISHED), within=30, what="tasks are published")
+    await eventually(lambda: plant.sandbox.ledger.value(PUBLISHED), what="tasks are published")
     config = scheduler.config
 
     async def lag() -> int:
         _, output, _ = await latigo("queue", "status", "--config", str(config), "--json", folder=plant.sandbox.folder)
         return sum(each["lag"] for each in orjson.loads(output))
 
-    await eventually(lag, within=60, every=1.0, what="the lag is known")
+    await eventually(lag, every=1.0, what="the lag is known")
     executor = await plant.start("executor")
     await whole(plant, executor)
 
@@ -271,7 +270,7 @@ async def test_a_hub_that_processes_cannot_reach_is_an_alarm_in_status(plant: Pl
         async def both_report_it() -> bool:
             return len((await plant.sandbox.ledger.status())["queue_outages"]) == 2
 
-        await scheduler.until(both_report_it, within=60, what="both report it")
+        await scheduler.until(both_report_it, what="both report it")
         code, text, _ = await latigo("status", "--config", str(plant.config()), folder=plant.sandbox.folder)
         queue = await latigo("queue", "--config", str(plant.config()), folder=plant.sandbox.folder)
         codes = [await scheduler.stop(), await executor.stop()]
@@ -310,7 +309,7 @@ async def test_what_is_no_task_is_recorded_once_passed_over_and_listed(plant: Pl
 
 async def test_a_task_in_a_newer_envelope_is_passed_over_and_done_in_one_that_all_can_read(plant: Plant):
     scheduler = await plant.start("scheduler")
-    await eventually(lambda: plant.sandbox.ledger.value(PUBLISHED), within=30, what="tasks are published")
+    await eventually(lambda: plant.sandbox.ledger.value(PUBLISHED), what="tasks are published")
     await scheduler.kill()
     newer = plant.make_newer()
 

@@ -38,7 +38,7 @@ async def test_processes_share_the_tasks_without_any_setting_and_one_that_stops_
     async def are_all_there() -> bool:
         return len(await receivers(sandbox)) == 3
 
-    await eventually(are_all_there, within=60, what="every executor receives tasks")
+    await eventually(are_all_there, what="every executor receives tasks")
     held = sandbox.gordo.controls.hang()
     await held.reached()
     code, output, errors = await latigo("queue", "--json", "--config", str(config), folder=config.parent)
@@ -46,7 +46,7 @@ async def test_processes_share_the_tasks_without_any_setting_and_one_that_stops_
     await killed.kill()
     held.lift()
     codes = [await stopped.stop()]
-    until = await sandbox.whole(heir, within=120)
+    until = await sandbox.whole(heir)
     codes += [await heir.stop(), await scheduler.stop()]
 
     assert codes == [0, 0, 0]
@@ -87,11 +87,11 @@ async def test_what_an_executor_has_not_begun_goes_to_others_while_its_own_tasks
         sql = "SELECT count(*) > 1 FROM queued_task WHERE taken_by <> $1"
         return bool(await sandbox.ledger.value(sql, receiver))
 
-    await first.until(has_what_it_runs, within=90, what="it has nothing but what it runs")
-    await second.until(others_have_the_rest, within=90, what="the other one has the rest")
+    await first.until(has_what_it_runs, what="it has nothing but what it runs")
+    await second.until(others_have_the_rest, what="the other one has the rest")
     given_back = await first.logged("deliveries.given_back")
     held.lift()
-    until = await sandbox.whole(second, within=180)
+    until = await sandbox.whole(second)
     codes = [await first.stop(), await second.stop(), await scheduler.stop()]
 
     assert given_back["count"] > 0
@@ -112,7 +112,7 @@ async def test_a_killed_executor_leaves_what_it_has_taken_and_given_back_to_othe
     await killed.logged("deliveries.given_back")
     await killed.kill()
     held.lift()
-    until = await sandbox.whole(heir, within=180)
+    until = await sandbox.whole(heir)
     codes = [await heir.stop(), await scheduler.stop()]
 
     assert codes == [0, 0]

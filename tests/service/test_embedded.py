@@ -17,10 +17,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from latigo.domain.errors import ConfigurationError, Unavailable
+from latigo.postgres import cluster
+from latigo.postgres.account import Account
 from latigo.postgres.embedded import EmbeddedServer, open_embedded
+from latigo.postgres.programs import reachable_programs
 from tests.support.clock import ManualClock
 from tests.support.postgres import FAST
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, wait_until
 
 KILLED_WHILE_STARTING = """
 import os, signal, sys
@@ -44,6 +47,13 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 server = EmbeddedServer(Path(sys.argv[1]))
 server.open()
 server.close()
+"""
+
+#: In a session of its own, as pg_ctl starts a server.
+SLOW_START = """#!/bin/sh
+setsid sh -c 'sleep 1; exec "{postgres}"' &
+echo $! >"$PGDATA/started.new" && mv "$PGDATA/started.new" "$PGDATA/started"
+wait
 """
 
 OPEN_AND_WAIT = """
@@ -76,6 +86,14 @@ def server_pid(home: Path) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return pid
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def ask(url: str, sql: str) -> object:
@@ -202,6 +220,34 @@ async def test_a_server_that_nobody_would_stop_any_more_is_stopped_again_once_it
     await eventually(lambda: server_pid(home) is None, what="the server has ended")
 
 
+async def test_a_start_that_is_interrupted_before_the_server_has_written_its_file_leaves_none(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with open_embedded(home, settings=FAST):
+        pass
+    started, programs = home / "data" / "started", home / "slow"
+
+    def slow(folder: Path, account: Account | None) -> Path:
+        programs.mkdir()
+        program = programs / "pg_ctl"
+        program.write_text(SLOW_START.format(postgres=reachable_programs(folder, account) / "postgres"))
+        for each in (programs, program):
+            each.chmod(0o755)
+        return programs
+
+    def interrupted(*_: object) -> None:
+        wait_until(started.exists, within=120, what="it has begun")
+        raise cluster.Interrupted
+
+    monkeypatch.setattr(cluster, "reachable_programs", slow)
+    monkeypatch.setattr(cluster.Cluster, "_await_end", interrupted)
+    with pytest.raises(cluster.Interrupted):
+        await asyncio.to_thread(EmbeddedServer(home, FAST).open)
+
+    assert not is_running(int(started.read_text()))
+    assert server_pid(home) is None
+
+
 async def test_a_server_whose_only_user_was_killed_while_it_started_is_stopped_as_well(home: Path):
     async with open_embedded(home, settings=FAST):
         pass
@@ -212,8 +258,13 @@ async def test_a_server_whose_only_user_was_killed_while_it_started_is_stopped_a
 
     await eventually(lambda: not reapers(home), what="nothing waits any more")
     assert server_pid(home) is None
-    log = "".join(file.read_text() for file in (home / "data" / "log").glob("*.log"))
-    assert log.count("ready to accept connections") == log.count("database system is shut down") == 2
+
+    def says(words: str) -> int:
+        return sum(file.read_text().count(words) for file in (home / "data" / "log").glob("*.log"))
+
+    # A process of the server's own writes its log, and ends after it.
+    await eventually(lambda: says("database system is shut down") == 2, what="the log is written")
+    assert says("ready to accept connections") == 2
 
 
 async def test_a_user_comes_and_goes_where_nothing_can_be_written_any_more(home: Path):

@@ -174,14 +174,14 @@ async def test_a_hub_in_trouble_is_reported_unavailable_in_time_and_gets_its_tas
         async with (
             fresh_database(postgres_server, template=ledger_template) as url,
             open_hub_queue(url) as queue,
-            queue.sender(impatient) as sender,
+            queue.sender(patient if trouble in refusals else impatient) as sender,
         ):
             before, after = some_tasks(4), some_tasks(4, first=11)
             await publish(sender, before)
 
             lift = await trouble(queue)
             with pytest.raises(Unavailable) as refused:
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(120):
                     await sender.publish(after, HIGHEST)
 
             await lift()
@@ -190,8 +190,10 @@ async def test_a_hub_in_trouble_is_reported_unavailable_in_time_and_gets_its_tas
             assert stored == {task.id for task in (*before, *after)}
             return refused.value.alarm
 
-    impatient = replace(QUICK_SENDER, confirm_timeout=seconds(1), call_timeout=seconds(3))
-    troubles = (stops_listening, never_answers, never_confirms, refuses_the_key, refuses_links)
+    patient = replace(QUICK_SENDER, confirm_timeout=seconds(1))
+    impatient = replace(patient, call_timeout=seconds(3))
+    refusals = (refuses_the_key, refuses_links)  # which say so
+    troubles = (stops_listening, never_answers, never_confirms, *refusals)
     alarms = await together({trouble.__name__: goes_through(trouble) for trouble in troubles})
 
     assert [name for name, alarm in alarms.items() if alarm] == ["refuses_the_key", "refuses_links"]
@@ -245,7 +247,7 @@ async def test_an_identity_without_a_key_logs_in_with_its_token(ledger_url: str)
         hub = Hub(section, SharedCredential(Login, SystemClock()), SystemClock(), tls=False)
         client = hub.producer()
 
-        result = await hub.partition_ids(client, seconds(5))
+        result = await hub.partition_ids(client, seconds(60))
         await hub.close(client)
 
     assert list(result) == ["0", "1"]
@@ -268,7 +270,7 @@ async def test_a_refused_login_is_reported_with_its_cause(ledger_url: str):
             running = asyncio.create_task(receiver.run())
             async with working(receiver):
                 # After all attempts of the library, which take it a dozen seconds.
-                await eventually(lambda: "queue.balancing_failed" in {log["event"] for log in logs}, within=60)
+                await eventually(lambda: "queue.balancing_failed" in {log["event"] for log in logs})
             receiver.close()
             await running
 
@@ -397,11 +399,11 @@ async def test_a_message_is_not_passed_over_before_it_could_be_recorded(queue: H
 
     with capture_logs() as logs:
         async with queue.receiver() as receiver, working(receiver):
-            await eventually(lambda: "message.recording_delayed" in {log["event"] for log in logs}, within=10)
+            await eventually(lambda: "message.recording_delayed" in {log["event"] for log in logs})
             assert await queue.checkpoints() == {}
 
             await queue.pool.execute("ALTER TABLE hidden RENAME TO queue_refused")
-            await eventually(lambda: is_worked_off(queue), within=10)
+            await eventually(lambda: is_worked_off(queue))
 
     assert [each.sequence for each in await queue.refused()] == [0]
 
@@ -435,7 +437,7 @@ async def test_when_receiving_stops_the_partitions_go_to_others_at_once(queue: H
             await (await anext(deliveries)).done()
 
         await deliveries.aclose()
-        await eventually(lambda: receiver.state == "idle", within=10, what="it lets go of them")
+        await eventually(lambda: receiver.state == "idle", what="it lets go of them")
 
         assert set((await queue.owners()).values()) == {""}
         assert sum(sequence + 1 for sequence in (await queue.checkpoints()).values()) == 6
@@ -459,11 +461,9 @@ async def test_a_client_that_lets_go_late_takes_nothing_from_the_one_after_it(qu
                     await connection.execute("LOCK TABLE queue_checkpoint IN SHARE ROW EXCLUSIVE MODE")
                 # Now its last checkpoints wait for the lock, and with them its close.
                 second = await stack.enter_async_context(working(receiver))
-                await eventually(
-                    lambda: count("queue.partition_acquired") == 4, within=40, what="the next one has them"
-                )
+                await eventually(lambda: count("queue.partition_acquired") >= 4, what="the next one has them")
                 assert count("queue.partition_closed") == 0
-            await eventually(lambda: count("queue.partition_closed") == 2, within=20, what="the first one lets go")
+            await eventually(lambda: count("queue.partition_closed") >= 2, what="the first one lets go")
 
             queue.put_tasks(after)
             await second.sees(after)
@@ -478,7 +478,7 @@ async def test_a_client_that_has_received_enough_is_replaced_and_nothing_is_miss
             await eventually(lambda: "queue.client_renewed" in {log["event"] for log in logs}, what="it is replaced")
             queue.put_tasks(second)
             await worker.sees(second)
-            await eventually(lambda: is_worked_off(queue), within=10)
+            await eventually(lambda: is_worked_off(queue))
 
 
 async def test_a_partition_that_the_balancer_takes_away_goes_on_at_the_new_owner_only(queue: HubQueue):
@@ -487,12 +487,10 @@ async def test_a_partition_that_the_balancer_takes_away_goes_on_at_the_new_owner
         queue.put_tasks(tasks)
         async with aclosing(first.receive()) as deliveries:
             held = [await anext(deliveries) for _ in range(4)]
-            await eventually(lambda: len(first.partitions) == 2, within=10)
+            await eventually(lambda: len(first.partitions) == 2)
 
             async with working(second) as worker:
-                await eventually(
-                    lambda: second.partitions and len(first.partitions) == 1, within=15, what="it is stolen"
-                )
+                await eventually(lambda: second.partitions and len(first.partitions) == 1, what="it is stolen")
                 (stolen,) = second.partitions
                 theirs = [task for task in tasks if str(partition_of(task.ref, 2)) == stolen]
                 await worker.sees(theirs)
@@ -505,7 +503,7 @@ async def test_a_partition_that_the_balancer_takes_away_goes_on_at_the_new_owner
                     late.add(delivery.task.id)
                     await delivery.done()
                 assert late == rest
-                await eventually(lambda: is_worked_off(queue), within=10)
+                await eventually(lambda: is_worked_off(queue))
 
 
 async def test_a_partition_whose_link_is_stolen_under_a_handler_goes_on_at_the_new_owner_only(queue: HubQueue):
@@ -523,7 +521,7 @@ async def test_a_partition_whose_link_is_stolen_under_a_handler_goes_on_at_the_n
         await queue.emulator.controls.counted("events_out", 3)
 
         async with working(second) as worker:
-            await eventually(lambda: len(first.partitions) == 1, within=15, what="it notices that a link is stolen")
+            await eventually(lambda: len(first.partitions) == 1, what="it notices that a link is stolen")
             (kept,) = first.partitions
             await worker.sees([tasks[1 - int(kept)]])
 
@@ -542,21 +540,21 @@ async def test_what_was_held_when_a_partition_was_lost_is_handed_out_when_it_com
         give = "UPDATE queue_ownership SET owner_id = $2, etag = etag + 1 WHERE partition = $1"
         lost = str(partition_of(running.task.ref, 2))
         await queue.pool.execute(give, lost, "another")
-        await eventually(lambda: len(receiver.partitions) == 1, within=10, what="it has lost one")
+        await eventually(lambda: len(receiver.partitions) == 1, what="it has lost one")
         await queue.pool.execute(give, lost, "")
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             handed_out = [await anext(deliveries) for _ in tasks]
         assert {each.task.id for each in handed_out} == {task.id for task in tasks}, "what still runs is not among them"
         for delivery in (running, *handed_out):
             await delivery.done()
-        await eventually(lambda: is_worked_off(queue), within=10)
+        await eventually(lambda: is_worked_off(queue))
 
 
 async def test_two_share_the_partitions_and_when_one_is_killed_the_other_goes_on_with_its_tasks(queue: HubQueue):
     async with queue.receiver() as other, working(other) as worker:
         async with queue.receiver_process() as process:
-            await eventually(lambda: len(other.partitions) == 1, within=20, what="they share")
+            await eventually(lambda: len(other.partitions) == 1, what="they share")
             tasks = some_tasks(40)
             queue.put_tasks(tasks)
             mine = [task for task in tasks if str(partition_of(task.ref, 2)) in other.partitions]
@@ -564,8 +562,8 @@ async def test_two_share_the_partitions_and_when_one_is_killed_the_other_goes_on
             assert len(set(worker.seen)) < 40
 
             process.kill()
-        await worker.sees(tasks, within=15)
-        await eventually(lambda: is_worked_off(queue), within=10)
+        await worker.sees(tasks)
+        await eventually(lambda: is_worked_off(queue))
 
 
 # --- what the client library does not notice -------------------------------------------------------------------------
@@ -598,12 +596,12 @@ async def breaks_more_often_than_the_client_bears(rig: Rig) -> None:
 
 async def refuses_connections(rig: Rig) -> None:
     async with rig.emulator.outage():
-        await eventually(lambda: rig.receiver.state == "unreachable", within=20)
+        await eventually(lambda: rig.receiver.state == "unreachable")
 
 
 async def never_answers(rig: Rig) -> None:
     with rig.emulator.controls.stop_answering():
-        await eventually(lambda: rig.receiver.state == "unreachable", within=20)
+        await eventually(lambda: rig.receiver.state == "unreachable")
         assert rig.receiver.partitions == []
         owners = await rig.queue.owners()
         assert set(owners.values()) == {""}, "somebody with a better network may have them"
@@ -618,7 +616,7 @@ async def refuses_tokens(rig: Rig) -> None:
     good = keys.key
     keys.rotate()
     rig.emulator.controls.expire_tokens()
-    await eventually(lambda: rig.receiver.state == "unreachable", within=20)
+    await eventually(lambda: rig.receiver.state == "unreachable")
     keys.key = good
 
 
@@ -627,8 +625,7 @@ async def refuses_links_as_the_service_does(rig: Rig) -> None:
         rig.emulator.controls.detach_receivers("amqp:link:detach-forced")
         rig.queue.put(encode(a_task(id=500)))
         await trouble.reached()
-        assert rig.receiver.partitions, "the client notices nothing"
-        await eventually(lambda: not rig.receiver.partitions, within=20, what="the client is given up")
+        await eventually(lambda: not rig.receiver.partitions, what="the client is given up")
 
 
 async def hangs_in_the_first_question_of_a_client(rig: Rig) -> None:
@@ -636,7 +633,7 @@ async def hangs_in_the_first_question_of_a_client(rig: Rig) -> None:
     with controls.refuse_links():
         controls.detach_receivers("amqp:link:detach-forced")
         rig.queue.put(encode(a_task(id=500)))
-        await eventually(lambda: not rig.receiver.partitions, within=20, what="the client is given up")
+        await eventually(lambda: not rig.receiver.partitions, what="the client is given up")
     with controls.stop_answering(existing=False) as trouble:
         await trouble.reached()
 
@@ -645,7 +642,7 @@ async def refuses_links_otherwise(rig: Rig) -> None:
     rig.emulator.controls.reject_style = RejectStyle.ATTACHED
     with rig.emulator.controls.refuse_links() as trouble:
         rig.emulator.controls.detach_receivers("amqp:link:detach-forced")
-        await eventually(lambda: trouble.met > 4, within=20)
+        await eventually(lambda: trouble.met > 4)
 
 
 TROUBLES = (
@@ -673,7 +670,7 @@ async def test_whatever_happens_to_the_hub_the_receiver_goes_on_by_itself_afterw
             through = direct.emulator.connection_string(HUB, port=port)
             queue = replace(direct, section=hub_section(through))
             receiver = await opened.enter_async_context(
-                queue.receiver(poll_timeout=seconds(1.5), unreachable_after=seconds(1.5), stuck_after=seconds(1.5))
+                queue.receiver(poll_timeout=seconds(4), unreachable_after=seconds(4), stuck_after=seconds(4))
             )
             worker = await opened.enter_async_context(working(receiver))
             before, after = some_tasks(10), some_tasks(10, first=101)
@@ -684,7 +681,7 @@ async def test_whatever_happens_to_the_hub_the_receiver_goes_on_by_itself_afterw
 
             queue.put_tasks(after)
             await worker.sees(after)
-            await eventually(lambda: is_worked_off(queue), within=10)
+            await eventually(lambda: is_worked_off(queue))
 
     await together({trouble.__name__: goes_on_after(trouble) for trouble in TROUBLES})
 
@@ -698,13 +695,13 @@ async def test_a_hub_that_was_made_anew_is_an_alarm_until_its_checkpoints_are_re
 
         queue.emulator.namespace.recreate_hub(HUB)
         await publish(sender, new)
-        await eventually(lambda: receiver.state == "recreated", within=15, what="the receiver notices")
-        await eventually(lambda: tells_recreated(queue), within=15, what="the scheduler notices")
+        await eventually(lambda: receiver.state == "recreated", what="the receiver notices")
+        await eventually(lambda: tells_recreated(queue), what="the scheduler notices")
         assert not set(worker.seen) & {task.id for task in new}
 
         assert await queue.reset() == 2
         await worker.sees(new)
-        await eventually(lambda: is_worked_off(queue), within=10)
+        await eventually(lambda: is_worked_off(queue))
         assert not await tells_recreated(queue)
 
 
@@ -724,10 +721,6 @@ async def nothing_more(deliveries: AsyncIterator[HubDelivery]) -> bool:
 async def has_lag(queue: HubQueue, events: int) -> bool:
     partitions = await queue.lag()
     return len(partitions) == 2 and sum(each.lag for each in partitions) == events
-
-
-async def has_renewed(queue: HubQueue, times: int) -> bool:
-    return await queue.renewals() >= times
 
 
 async def is_drained(queue: HubQueue, to: datetime) -> bool:

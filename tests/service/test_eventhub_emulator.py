@@ -242,7 +242,7 @@ async def test_a_receiver_with_an_equal_epoch_takes_the_partition_over(event_hub
         await first.count(1)
         async with receiving(event_hubs, partition_id="0", owner_level=0) as second:
             await second.count(1)
-            await eventually(lambda: first.closed, within=10)
+            await eventually(lambda: first.closed)
 
     assert event_hubs.controls.counts["links_stolen"] == 1
     assert [type(error).__name__ for error in first.errors] == ["ConnectionLostError"] or first.errors
@@ -257,7 +257,7 @@ async def test_one_with_a_lower_epoch_does_not(event_hubs):
     async with receiving(event_hubs, partition_id="0", owner_level=5) as present:
         await present.count(1)
         async with receiving(event_hubs, partition_id="0", owner_level=4, client=IMPATIENT) as late:
-            await eventually(lambda: late.errors, within=10)
+            await eventually(lambda: late.errors)
 
     assert late.events == []
     assert present.errors == []
@@ -369,7 +369,7 @@ async def test_one_of_several_receivers_can_be_detached(event_hubs):
         assert event_hubs.controls.detach_receivers("amqp:link:detach-forced", scope=Scope(partition="2")) == 1
 
         assert sorted(link.place.partition or "" for link in event_hubs.controls.receivers()) == ["0", "1", "3"]
-        await eventually(lambda: len(event_hubs.controls.receivers()) == 4, within=10)
+        await eventually(lambda: len(event_hubs.controls.receivers()) == 4)
 
 
 async def test_a_checkpoint_beyond_the_end_is_refused_in_silence_or_aloud(event_hubs):
@@ -378,7 +378,7 @@ async def test_a_checkpoint_beyond_the_end_is_refused_in_silence_or_aloud(event_
 
         event_hubs.controls.reject_style = RejectStyle.ATTACHED
         async with receiving(event_hubs, partition_id="0", starting_position="999", client=IMPATIENT) as properties:
-            await eventually(lambda: properties.errors, within=10)
+            await eventually(lambda: properties.errors)
 
     assert quiet.errors == []
     assert "The supplied offset '999' is invalid. The last offset in the system is '-1'" in str(properties.errors[0])
@@ -446,12 +446,13 @@ async def test_sends_can_be_rejected(event_hubs, condition):
 
 async def test_an_acknowledgement_that_does_not_come_is_a_time_out_and_the_event_is_there(event_hubs):
     async with open_producer(event_hubs, **IMPATIENT) as producer:
+        await producer.send_event(EventData(b"event"))  # its link is there from now on
         with event_hubs.controls.withhold_acknowledgements() as trouble:
             with pytest.raises(OperationTimeoutError):
-                await producer.send_event(EventData(b"event"), timeout=1)
+                await producer.send_event(EventData(b"withheld"), timeout=2)
             assert trouble.met >= 1
 
-    assert set(bodies(event_hubs)) == {b"event"}
+    assert set(bodies(event_hubs)) == {b"event", b"withheld"}
 
 
 async def test_acknowledgements_that_were_withheld_come_in_the_end(event_hubs):
@@ -462,7 +463,7 @@ async def test_acknowledgements_that_were_withheld_come_in_the_end(event_hubs):
         assert not sending.done()
 
         trouble.lift()
-        await asyncio.wait_for(sending, 5)
+        await asyncio.wait_for(sending, 120)
 
     assert bodies(event_hubs) == [b"event"]
 
@@ -471,7 +472,7 @@ async def test_a_producer_that_was_idle_for_too_long_sends_all_the_same():
     async with open_event_hubs({HUB: 1}, limits=Limits(idle_time_out=1.0)) as emulator:
         async with open_producer(emulator) as producer:
             await send(producer, b"one")
-            await eventually(lambda: not emulator.controls.senders(), within=5, what="the connection is closed")
+            await eventually(lambda: not emulator.controls.senders(), what="the connection is closed")
             await send(producer, b"two")
 
         assert bodies(emulator) == [b"one", b"two"]
@@ -489,7 +490,7 @@ async def test_a_peer_that_never_answers_keeps_the_client_waiting(event_hubs):
 
         assert not done
         assert event_hubs.controls.abort_connections() == 1
-        assert await asyncio.wait_for(pending, 10) == ["0", "1", "2", "3"]
+        assert await asyncio.wait_for(pending, 120) == ["0", "1", "2", "3"]
 
 
 @pytest.mark.parametrize("how", ["silent emulator", "frozen network"])
@@ -505,7 +506,7 @@ async def test_a_client_with_a_time_out_leaves_a_connection_that_is_dead(event_h
             else:
                 event_hubs.controls.stop_answering(new=False)
             event_hubs.put(HUB, b"two", partition="0")
-            await received.count(2, within=60)
+            await received.count(2)
 
     assert received.bodies() == [b"one", b"two"]
     assert received.errors == []
@@ -517,7 +518,7 @@ async def test_a_client_with_a_time_out_stays_while_nothing_happens(event_hubs):
 
     async with receiving(event_hubs, partition_id="0", client={"idle_timeout": 5}) as received:
         await event_hubs.controls.counted("receivers")
-        await eventually(lambda: _empty_frames(event_hubs) >= 3, within=60, what="longer than the client's time-out")
+        await eventually(lambda: _empty_frames(event_hubs) >= 3, what="longer than the client's time-out")
         event_hubs.put(HUB, b"event", partition="0")
         await received.count(1)
 

@@ -34,7 +34,7 @@ async def all_run(service: Service, *, without: Sequence[int] = ()) -> list[psut
         pids = [child.pid for child in children(service)]
         return len(pids) == EXECUTORS and not set(pids) & set(without)
 
-    await service.until(is_so, within=90, what="all executors run")
+    await service.until(is_so, what="all executors run")
     return children(service)
 
 
@@ -51,12 +51,12 @@ async def test_executors_share_the_work_are_started_again_and_drained(sandbox: S
     config = sandbox.config(executor={"lease": "6s", "renew": "2s"})
     async with serving(config, "--executors", str(EXECUTORS)) as service:
         first = await all_run(service)
-        until = await sandbox.whole(service, within=120)
+        until = await sandbox.whole(service)
         assert await eventually_ready(service)
         before = number((await get(service, "metrics"))[1], "latigo_tasks_total")
         first[0].kill()
         second = await all_run(service, without=[first[0].pid])
-        await sandbox.whole(service, within=120)
+        await sandbox.whole(service)
         after = (await get(service, "metrics"))[1]
         code = await service.stop()
 
@@ -74,7 +74,7 @@ async def test_children_end_with_a_parent_that_is_killed(sandbox: Sandbox, role:
 
         await service.kill()
 
-        await eventually(lambda: not [child for child in started if is_alive(child)], within=90, what="they have ended")
+        await eventually(lambda: not [child for child in started if is_alive(child)], what="they have ended")
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -90,12 +90,12 @@ async def test_a_parent_of_executors_alone_is_ready_when_they_are_and_knows_no_s
         serving(sandbox.config(), "--executors", "2", role="executor") as service,
     ):
         await all_run(service)
-        await sandbox.whole(service, within=120)
+        await sandbox.whole(service)
         ready = await eventually_ready(service)
         status = await get(service, "api/v1/status")
         metrics = (await get(service, "metrics"))[1]
         os.kill(service.process.pid, signal.SIGINT)
-        code = await service.ended(within=60)
+        code = await service.ended()
 
     assert ready
     assert status[0] == 503
@@ -108,7 +108,7 @@ async def eventually_ready(service: Service) -> bool:
     async def is_ready() -> bool:
         return (await get(service, "readyz"))[0] == 200
 
-    await eventually(is_ready, within=60, what="the parent is ready")
+    await eventually(is_ready, what="the parent is ready")
     return True
 
 

@@ -128,7 +128,7 @@ async def test_what_is_absent_or_not_due_or_before_the_beginning_or_not_predicte
     await operator.run("pause", f"{PROJECT}/{FIRST}", "--reason", "overhaul")
     await operator.run("models", "unregister", f"{PROJECT}/{SECOND}")
     due = newest_due()
-    await eventually(lambda: newest_due() > due, within=60, what="a slot more is due")
+    await eventually(lambda: newest_due() > due, what="a slot more is due")
     paused, unregistered = await operator.explain(FIRST, due), await operator.explain(SECOND, due)
     unknown = await operator.run("explain", f"{PROJECT}/{FIRST}x", "--at", "-1h", code=2)
     excluding = Operator(sandbox, sandbox.config(models={"exclude": [f"{PROJECT}/test-*"]}))
@@ -178,7 +178,7 @@ async def test_what_is_worked_on_waits_for_a_circuit_or_is_parked_says_so(sandbo
     async def nobody_plans() -> bool:
         return bool(await sandbox.ledger.value("SELECT lease_until <= ledger_now() FROM planner"))
 
-    await eventually(nobody_plans, within=30, what="the lease to plan has ended")
+    await eventually(nobody_plans, what="the lease to plan has ended")
     down = await operator.explain(row["model"], row["start"])
 
     task = next(task for task in working["tasks"] if task["has_it"])

@@ -38,7 +38,7 @@ async def main_cause_is(sandbox: Sandbox, service: Service, cause: str) -> None:
     async def holds() -> bool:
         return (await causes(sandbox))[:1] == [cause]
 
-    await service.until(holds, what=f"most stale time is put down to {cause}")
+    await service.until(holds, within=300, what=f"most stale time is put down to {cause}")
 
 
 @dataclass
@@ -64,7 +64,7 @@ async def influxes(influx_servers: InfluxServers) -> Influxes:
     plant = Plant(period=timedelta(seconds=1))
     plant.install(tag for model in a_project(3).models for tag in model.tags)
     now = datetime.now(UTC)
-    period = Window(now - 5 * MINUTE, now + 10 * MINUTE)
+    period = Window(now - 5 * MINUTE, now + 20 * MINUTE)
     readings = {tag: plant.values(tag, to_ns(period.start), to_ns(period.end)) for tag in plant.tags()}
     await write_lines(InfluxDatabase(source.url, "sensors"), sensor_lines(readings))
     return Influxes(source, sink)
@@ -116,25 +116,27 @@ async def test_time_without_a_service_is_put_down_to_latigo_at_once_and_when_it_
     async with serving(config) as service:
         await sandbox.whole(service)
         assert await service.stop() == 0
+    counted = "SELECT coalesce(sum(model_time), interval '0') FROM freshness WHERE outcome = 'latigo'"
+    before = await sandbox.ledger.value(counted)
     # As if it had stopped ten minutes before.
     await sandbox.ledger.value("UPDATE tally SET counted_until = now() - interval '10 minutes' RETURNING one")
 
     async def is_stale() -> bool:
-        return await causes(sandbox) == ["latigo"]
+        return (await causes(sandbox))[:1] == ["latigo"]
 
-    await eventually(is_stale, within=60, what="a status without a scheduler puts it down to Latigo")
-    assert await sandbox.ledger.value("SELECT count(*) FROM freshness WHERE outcome = 'latigo'") == 0
+    await eventually(is_stale, what="a status without a scheduler puts it down to Latigo")
+    assert await sandbox.ledger.value(counted) == before
 
     async def is_counted() -> bool:
-        return bool(await sandbox.ledger.value("SELECT count(*) FROM freshness WHERE outcome = 'latigo'"))
+        return bool(await sandbox.ledger.value(counted) > before)
 
     async with serving(config) as service:
         await service.until(is_counted, what="the scheduler has counted it")
-        assert await causes(sandbox) == ["latigo"]
-        counted = await sandbox.ledger.value("SELECT sum(model_time) FROM freshness")
+        assert (await causes(sandbox))[:1] == ["latigo"]
+        of_all = await sandbox.ledger.value("SELECT sum(model_time) FROM freshness")
         assert await service.stop() == 0
 
-    assert counted >= 3 * 10 * MINUTE
+    assert of_all >= 3 * 10 * MINUTE
 
 
 async def test_without_executors_stale_time_is_put_down_to_capacity(sandbox: Sandbox):

@@ -75,7 +75,7 @@ async def frozen(service: Service) -> AsyncIterator[None]:
 
 
 async def window_in_flight(plant: Sandbox) -> Window:
-    (task,) = await plant.ledger.tasks("claimed")
+    task, *_ = await plant.ledger.tasks("claimed")  # a slot may have become due since then
     return Window(task["window"].lower, task["window"].upper)
 
 
@@ -87,7 +87,6 @@ async def covers(plant: Sandbox, service: Service, window: Window) -> None:
     )
     await service.until(
         lambda: plant.ledger.value(sql, NEWER, window.start, window.end),
-        within=120,
         what="the window is covered in the newer revision",
     )
 
@@ -158,7 +157,7 @@ async def test_what_a_frozen_process_wrote_to_influxdb_is_repaired(plant: Sandbo
                     "SELECT count(*) FILTER (WHERE state = 'stored') > 0 AND bool_and(state = 'stored')"
                     " AND NOT EXISTS (SELECT FROM repair) FROM v_tasks WHERE lane = 'repair'"
                 )
-                await new.until(lambda: plant.ledger.value(done), within=120, what="the window is repaired")
+                await new.until(lambda: plant.ledger.value(done), what="the window is repaired")
                 codes = await new.stop(), await old.stop()
 
     assert codes == (0, 0)

@@ -1,16 +1,17 @@
 """Gordo's own client, unmodified, takes the sandbox's Gordo for a real one."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from latigo.domain.windows import from_ns, span_ns, to_ns
 from latigo.providers.simulated import Plant, synth_series
-from latigo.sandbox.gordo import ModelDefinition, ModelKind, ProjectDefinition, SandboxGordo, open_sandbox_gordo
+from latigo.sandbox.gordo import ModelDefinition, ModelKind, ProjectDefinition, open_sandbox_gordo
 from tests.support.gordo_python import run_in_gordo
 from tests.support.real_gordo import require_gordo
 
@@ -34,32 +35,36 @@ MODELS = {
 }
 
 
-@pytest.fixture
-async def sandbox() -> AsyncIterator[SandboxGordo]:
+Frames = Mapping[tuple[str, bool], Any]
+"""What the client got, by model and whether it was by Parquet."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def frames() -> Frames:
+    """Every model, predicted by one process: its imports take longer than all of its work."""
     require_gordo()
-    async with open_sandbox_gordo(ProjectDefinition("plant-a", tuple(MODELS.values())), Plant()) as server:
-        yield server
-
-
-async def predicted(sandbox: SandboxGordo, model: str, *, parquet: bool) -> Any:
-    requested = {
-        "port": urlsplit(sandbox.url).port,
-        "project": "plant-a",
-        "model": model,
-        "start": START.isoformat(),
-        "end": END.isoformat(),
-        "parquet": parquet,
-        "revision": None,
-        "period_s": 60.0,
-    }
-    return await run_in_gordo("client_predict.py", requested)
+    asked = [(model, parquet) for model in MODELS for parquet in (False, True)]
+    async with open_sandbox_gordo(ProjectDefinition("plant-a", tuple(MODELS.values())), Plant()) as sandbox:
+        requests = [
+            {
+                "port": urlsplit(sandbox.url).port,
+                "project": "plant-a",
+                "model": model,
+                "start": START.isoformat(),
+                "end": END.isoformat(),
+                "parquet": parquet,
+                "revision": None,
+                "period_s": 60.0,
+            }
+            for model, parquet in asked
+        ]
+        answers = await run_in_gordo("client_predict.py", requests)
+    return dict(zip(asked, answers, strict=True))
 
 
 @pytest.mark.parametrize("name", MODELS)
-async def test_it_gets_the_same_frame_by_json_and_by_parquet(sandbox: SandboxGordo, name: str) -> None:
-    model = MODELS[name]
-
-    json, parquet = [await predicted(sandbox, name, parquet=parquet) for parquet in (False, True)]
+def test_it_gets_the_same_frame_by_json_and_by_parquet(frames: Frames, name: str) -> None:
+    model, json, parquet = MODELS[name], frames[name, False], frames[name, True]
 
     # The client reads five rows and the model's offset before the requested window, and one row at its end.
     first = START - 5 * TEN
@@ -81,8 +86,8 @@ def columns(frame: Any) -> list[list[str]]:
     return [column for column in frame["columns"] if column[0] not in {"start", "end"}]
 
 
-async def test_it_sends_what_the_plant_reads(sandbox: SandboxGordo) -> None:
-    frame = await predicted(sandbox, "anomaly", parquet=True)
+def test_it_sends_what_the_plant_reads(frames: Frames) -> None:
+    frame = frames["anomaly", True]
 
     sent = np.array(frame["rows"])[:, [column[0] == "model-input" for column in columns(frame)]]
 

@@ -82,7 +82,7 @@ def test_two_builds_of_the_wheel_are_equal(tmp_path: Path) -> None:
             umask=umask,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         assert built.returncode == 0, built.stderr
@@ -235,7 +235,7 @@ async def test_it_serves_its_probes_on_a_root_that_is_read_only(image: Chroot) -
             asked = await asyncio.create_subprocess_exec(*probe, stderr=asyncio.subprocess.DEVNULL)
             return await asked.wait() == 0
 
-        await eventually(is_healthy, within=120, every=1, what="the check of the image succeeds")
+        await eventually(is_healthy, every=1, what="the check of the image succeeds")
         running.send_signal(signal.Signals[last_of("STOPSIGNAL")])
         async with asyncio.timeout(60):
             output, _ = await running.communicate()

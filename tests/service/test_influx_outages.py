@@ -40,7 +40,7 @@ async def influx(influx_servers: InfluxServers) -> PlantInflux:
     plant = Plant(period=timedelta(seconds=1))
     plant.install(tag for model in a_project(3).models for tag in model.tags)
     now = datetime.now(UTC)
-    period = Window(now - 10 * MINUTE, now + 5 * MINUTE)
+    period = Window(now - 10 * MINUTE, now + 20 * MINUTE)
     readings = {tag: plant.values(tag, to_ns(period.start), to_ns(period.end)) for tag in plant.tags()}
     await write_lines(result.sensors, sensor_lines(readings))
     return result

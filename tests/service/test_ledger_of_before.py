@@ -300,7 +300,7 @@ async def test_a_receiver_continues_after_the_checkpoints_of_before(ledger: Ledg
             async def is_checkpointed() -> bool:
                 return (await hub.checkpoints())["0"] == 44
 
-            await eventually(is_checkpointed, within=30, what="a checkpoint after the last message")
+            await eventually(is_checkpointed, what="a checkpoint after the last message")
 
     assert worker.seen == [ids[number % len(ids)] for number in (42, 43, 44)]
 

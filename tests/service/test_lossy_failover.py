@@ -60,7 +60,7 @@ async def test_what_a_failover_has_lost_is_planned_again_and_nothing_is_lost_or_
             process.kill()
         await pair.promote()
         behind = await settled(pair.standby)
-        until = await sandbox.whole(second, within=120)
+        until = await sandbox.whole(second)
         await second.until(is_healthy, what="no alarm is left")
         codes = [await each.stop() for each in (first, second, scheduler)]
         await sandbox.ledger.assert_adds_up(MODELS, until)

@@ -156,7 +156,7 @@ class World:
         return sorted((*pair, revision) for pair in pairs for revision in revisions)
 
     async def until_described(self, expected: Sequence[tuple[str, str, str]]) -> None:
-        await eventually(lambda: len(self.described()) >= len(expected), within=120, what="all are described")
+        await eventually(lambda: len(self.described()) >= len(expected), what="all are described")
 
 
 @pytest.fixture
@@ -225,8 +225,8 @@ async def test_a_description_whose_answer_is_lost_comes_again_as_it_was(world: W
     count = len(world.all_of(REVISION))
     lost = world.server.controls.fault(FaultKind.TRUNCATE, "/models", times=count)
     async with running_latigo(world.settings, world.clock):
-        await eventually(lambda: len(set(world.described())) == count, within=120, what="all are described")
-        await eventually(lambda: len(world.described()) == 2 * count, within=120, what="each of them twice")
+        await eventually(lambda: len(set(world.described())) == count, what="all are described")
+        await eventually(lambda: len(world.described()) == 2 * count, what="each of them twice")
 
     assert lost.met == count
     documents = {orjson.dumps(document, option=orjson.OPT_SORT_KEYS) for document in world.server.models}

@@ -1,5 +1,6 @@
 """Outages of what Latigo needs: nothing is lost, nothing runs hot, and all recovers without a restart."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -23,7 +24,7 @@ from tests.support.sandbox import Sandbox, open_sandbox
 
 GORDO = f"gordo/{PROJECT}"
 MODELS = 6  #: 12 windows: an outage comes in the middle of work
-MOST_CALLS = 40  #: what was out when it began, then a probe a second at most
+MOST_AT_ONCE = 40  #: calls of what was out when it began
 
 
 @pytest.fixture
@@ -54,6 +55,15 @@ async def _is_quiet(ledger: Outside) -> bool:
 
 async def _warns(ledger: Outside, of: str) -> bool:
     return any(of in alarm for alarm in (await ledger.status())["alarms"])
+
+
+def most_calls(began: float) -> float:
+    """How many calls an outage that began then may have seen: what was out, then a probe a second at most."""
+    return MOST_AT_ONCE + now() - began
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def deferred(service: Service) -> int:
@@ -88,7 +98,7 @@ async def test_a_gordo_that_is_gone_is_one_line_in_status_for_all_of_its_project
             await service.until(all_are_listed, what="all are listed")
             await service.until(state_is_known, what="the gauge of the state is set")
             assert "process_resident_memory_bytes" in await metrics()
-        await service.until(all_are_out, within=90, what="circuits are open, and no list can be read")
+        await service.until(all_are_out, what="circuits are open, and no list can be read")
         code, text, _ = await latigo("status", "--config", str(config), folder=tmp_path)
 
     causes = [line for line in text.splitlines() if line.startswith(("  ! ", "  ~ "))]
@@ -106,9 +116,10 @@ async def test_gordo_is_not_there_at_start_and_later_refuses_connections(ledger_
         await service.until(lambda: _warns(ledger, "its models cannot be listed"), what="an alarm says so")
         async with open_sandbox_gordo(a_project(MODELS), canned=StubPredictions(), port=port) as gordo:
             await service.meets(gordo.controls.trouble(Hang(), PREDICTING, skip=4))
+            began = now()
         during = await circuit_opens(ledger, service)
         parked, attempts = await ledger.parked(), await ledger.value("SELECT max(attempts) FROM v_tasks")
-        in_vain = deferred(service)
+        in_vain, most = deferred(service), most_calls(began)
         async with open_sandbox_gordo(a_project(MODELS), canned=StubPredictions(), port=port) as gordo:
             await goes_on(Sandbox(gordo, ledger, tmp_path, models=MODELS), service)
 
@@ -116,7 +127,7 @@ async def test_gordo_is_not_there_at_start_and_later_refuses_connections(ledger_
     assert any(alarm.startswith(f"{GORDO} is unavailable") for alarm in during["alarms"])
     assert not during["healthy"]
     assert (parked, attempts) == ([], 0)
-    assert 3 <= in_vain <= MOST_CALLS
+    assert 3 <= in_vain <= most
 
 
 @pytest.mark.parametrize(
@@ -136,12 +147,12 @@ async def test_gordo_does_not_predict_for_a_while(
     held = controls.trouble(Hang(), PREDICTING, skip=4)
     async with serving(config) as service:
         await service.meets(held)
-        before = controls.count(PREDICTING)
+        before, began = controls.count(PREDICTING), now()
         with begin(controls) as trouble:
             held.lift()
             status = await circuit_opens(sandbox.ledger, service)
             parked = await sandbox.ledger.parked()
-            calls, in_vain = controls.count(PREDICTING) - before, deferred(service)
+            calls, in_vain, most = controls.count(PREDICTING) - before, deferred(service), most_calls(began)
         await goes_on(sandbox, service)
 
     (circuit,) = status["circuits"]
@@ -149,8 +160,8 @@ async def test_gordo_does_not_predict_for_a_while(
     assert says in circuit["reason"]
     assert status["limited_by"] == f"waiting for {GORDO}"
     assert parked == []
-    assert 0 < trouble.met <= calls <= MOST_CALLS
-    assert in_vain <= MOST_CALLS
+    assert 0 < trouble.met <= calls <= most
+    assert in_vain <= most
 
 
 async def test_a_model_list_that_is_suddenly_empty_is_quarantined_and_every_model_goes_on(
@@ -158,7 +169,7 @@ async def test_a_model_list_that_is_suddenly_empty_is_quarantined_and_every_mode
 ):
     async with open_sandbox(ledger_url, tmp_path, models=5) as sandbox:
         controls = sandbox.gordo.controls
-        held = controls.trouble(Hang(), PREDICTING, skip=4)
+        held, began = controls.trouble(Hang(), PREDICTING, skip=4), now()
         async with serving(sandbox.config(models={"refresh": "1s"})) as service:
             await service.meets(held)
             with controls.empty_model_list():
@@ -167,14 +178,14 @@ async def test_a_model_list_that_is_suddenly_empty_is_quarantined_and_every_mode
                 held.lift()
                 until = await sandbox.whole(service)
                 states = {row["state"] for row in await sandbox.ledger.fetch("SELECT state FROM v_models")}
-                requested = controls.count(Scope(kinds={CallKind.MODELS}))
+                requested, most = controls.count(Scope(kinds={CallKind.MODELS})), most_calls(began)
             await goes_on(sandbox, service)
 
     assert code == 3
     assert "lost too many models at once" in reported
     assert states == {"active"}
     assert until
-    assert requested < MOST_CALLS
+    assert requested < most  # a list a second
 
 
 async def test_a_model_that_always_fails_is_parked_after_its_attempts_and_the_others_do_not_notice(sandbox: Sandbox):
@@ -185,10 +196,11 @@ async def test_a_model_that_always_fails_is_parked_after_its_attempts_and_the_ot
     )
     async with serving(config) as service:
         with sandbox.gordo.controls.server_error(sick):
+            began = now()
             await service.until(sandbox.ledger.parked, what="it is parked")
             until = await sandbox.whole(service)
             (parked,) = await sandbox.ledger.parked()
-            calls = sandbox.gordo.controls.count(sick)
+            calls, most = sandbox.gordo.controls.count(sick), most_calls(began)
             circuits = (await sandbox.ledger.status())["circuits"]
             failures = await sandbox.ledger.status()
         code, _, said = await latigo(
@@ -203,14 +215,15 @@ async def test_a_model_that_always_fails_is_parked_after_its_attempts_and_the_ot
     assert parked["detail"].startswith("3 attempts")
     assert circuits == []
     assert [each["reason"] for each in failures["failures"]] == ["attempts"]
-    assert calls <= MOST_CALLS
+    assert calls <= most
     assert (code, said) == (0, "")
     assert until
 
 
 async def test_a_model_that_hangs_holds_one_call_and_the_others_do_not_notice(sandbox: Sandbox):
     sick = Scope(model="pump-001", kinds=PREDICTIONS)
-    async with serving(sandbox.config(models={"predict_timeout": "5m"})) as service:
+    config = sandbox.config(models={"predict_timeout": "10m"}, executor={"lease": "1m"})  # it is not begun again
+    async with serving(config) as service:
         with sandbox.gordo.controls.hang(sick):
             until = newest_due()
             await service.until(lambda: _only_misses(sandbox.ledger, "pump-001", until), what="the others are covered")
@@ -226,7 +239,7 @@ async def _only_misses(ledger: Outside, model: str, until: datetime) -> bool:
 
 
 async def probe(url: str) -> tuple[int, dict[str, Any]]:
-    timeout = aiohttp.ClientTimeout(total=30)
+    timeout = aiohttp.ClientTimeout(total=120)
     async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url) as response:
         return response.status, await response.json()
 
@@ -244,19 +257,21 @@ async def test_postgresql_refuses_everybody_for_a_while(sandbox: Sandbox):
     async with serving(sandbox.config()) as service:
         url = await service.url()
         await service.meets(held)
+        began = now()
         async with sandbox.without_ledger():
             await service.until(lambda: is_unready(url), what="it is not ready")
             held.lift()
             await service.logged("settlement.delayed")
             ready, live = await probe(f"{url}/readyz"), await probe(f"{url}/livez")
         await service.until(lambda: is_ready(url), what="it is ready again")
+        most_events = 300 + 5 * (now() - began)
         await goes_on(sandbox, service)
 
     assert ready[0] == 503
     assert ready[1]["reasons"][0].startswith("ledger: ")
     assert live == (200, {"live": True})
     assert await sandbox.ledger.value("SELECT max(attempts) FROM v_tasks") == 0
-    assert len(service.events()) < 300
+    assert len(service.events()) < most_events
 
 
 async def test_postgresql_is_not_there_at_start_and_stops_in_the_middle(tmp_path: Path, server_folder: Path):

@@ -110,7 +110,7 @@ async def test_a_rolling_update_from_the_commit_before_loses_nothing_and_doubles
             for role in ("scheduler", "executor")
         }
         await all_of([*old["scheduler"], *old["executor"]], lambda pod: pod.ready, "the old ones are ready")
-        await eventually(sandbox.executed, within=120, what="they work")
+        await eventually(sandbox.executed, what="they work")
 
         updates = [roll(role, pods, partial(node.start, role, config)) for role, pods in old.items()]
         (schedulers, ended_schedulers), (executors, ended_executors) = await asyncio.gather(*updates)
@@ -118,7 +118,7 @@ async def test_a_rolling_update_from_the_commit_before_loses_nothing_and_doubles
         async def new_ones_work() -> bool:
             return sum([await stored_by(pod) for pod in executors]) > 0
 
-        await eventually(new_ones_work, within=120, every=1, what="the new executors work")
+        await eventually(new_ones_work, every=1, what="the new executors work")
         until = newest_due()
         await schedulers[0].until(
             lambda: sandbox.ledger.is_whole(MODELS_UNDER_LOAD, until), within=240, what="all is covered"

@@ -13,7 +13,7 @@ LONELY_STARTS = 3
 async def test_a_poison_task_is_parked_after_three_isolated_starts_and_all_else_is_covered(
     sandbox: Sandbox,
 ):
-    deadly_time = newest_due() - timedelta(minutes=3)
+    deadly_time = newest_due() - timedelta(minutes=2)  # which the horizon still holds when a slow start is over
     deadly_tag = sandbox.gordo.projects[PROJECT].revisions[sandbox.gordo.projects[PROJECT].latest]["pump-001"].tags[0]
     options = {"tag": deadly_tag, "time": iso(deadly_time)}
     config = sandbox.config(

@@ -155,7 +155,7 @@ async def test_a_backfill_over_thirty_days_by_several_processes_makes_thirty_par
 
 
 async def test_a_new_day_does_not_wait_for_those_who_read_the_others(pool: Pool):
-    store = PostgresPredictions(pool, PostgresSink(write_timeout=timedelta(seconds=5)))
+    store = PostgresPredictions(pool, PostgresSink(write_timeout=timedelta(seconds=60)))
     await store.put_predictions(predictions([1, 2]), FENCE)
 
     async with pool.acquire() as reader, reader.transaction():
@@ -229,8 +229,9 @@ async def test_dropping_waits_a_moment_for_a_reader_and_then_leaves_it_for_the_n
     assert await days(pool) == []
 
 
-async def test_writers_do_not_queue_behind_a_drop_that_waits_for_a_reader(pool: Pool):
-    store = PostgresPredictions(pool, PostgresSink(write_timeout=timedelta(seconds=2)))
+async def test_writers_do_not_queue_behind_a_drop_that_waits_for_a_reader(pool: Pool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("latigo.providers.postgres.predictions._LOCK_WAIT", "10min")
+    store = PostgresPredictions(pool, PostgresSink(write_timeout=timedelta(seconds=60)))
     await store.put_predictions(predictions([1, 2], [3, 4], step=DAY), FENCE)
 
     async with pool.acquire() as reader:

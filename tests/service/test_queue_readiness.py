@@ -27,11 +27,11 @@ async def test_an_end_is_in_trouble_until_the_hub_has_answered_and_whenever_it_d
     async with queue.sender() as sender, queue.receiver() as receiver:
         begun = sender.trouble, receiver.trouble
         async with working(receiver):
-            await eventually(lambda: not sender.trouble and not receiver.trouble, within=20, what="the hub answers")
+            await eventually(lambda: not sender.trouble and not receiver.trouble, what="the hub answers")
             async with queue.emulator.outage():
-                await eventually(lambda: sender.trouble and receiver.trouble, within=20, what="both notice")
+                await eventually(lambda: sender.trouble and receiver.trouble, what="both notice")
                 during = sender.trouble, receiver.trouble
-            await eventually(lambda: not sender.trouble and not receiver.trouble, within=20, what="it is back")
+            await eventually(lambda: not sender.trouble and not receiver.trouble, what="it is back")
 
     assert begun == ("event hub: has not answered yet",) * 2
     assert all(each.startswith("event hub, reading ") for each in during)
@@ -60,8 +60,8 @@ async def test_the_ledger_knows_of_an_outage_until_the_hub_answers_again(queue: 
                 keep_queue_outages(reports, outages, SystemClock(), stop, interval=timedelta(seconds=0.1))
             )
             async with queue.emulator.outage():
-                await eventually(both, within=30, what="both ends are recorded")
-            await eventually(none, within=30, what="the outage is over")
+                await eventually(both, what="both ends are recorded")
+            await eventually(none, what="the outage is over")
             stop.set()
 
 
@@ -73,6 +73,6 @@ async def test_a_hub_that_was_made_anew_is_a_trouble_that_says_what_to_do(queue:
         await eventually(queue.checkpoints, what="there are checkpoints")
 
         queue.emulator.namespace.recreate_hub(HUB)
-        await eventually(lambda: "latigo queue reset" in receiver.trouble, within=20, what="it is reported")
+        await eventually(lambda: "latigo queue reset" in receiver.trouble, what="it is reported")
         await queue.reset()
-        await eventually(lambda: not receiver.trouble, within=20, what="it is over")
+        await eventually(lambda: not receiver.trouble, what="it is over")

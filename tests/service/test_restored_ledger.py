@@ -53,7 +53,7 @@ class Plant:
 
     async def whole(self, service: Service, models: int) -> None:
         until = newest_due()
-        await service.until(lambda: self.sandbox.ledger.is_whole(models, until), within=90, what="all is covered")
+        await service.until(lambda: self.sandbox.ledger.is_whole(models, until), what="all is covered")
 
     async def save(self) -> Path:
         """Make a backup of the ledger."""

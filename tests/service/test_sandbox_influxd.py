@@ -93,7 +93,7 @@ async def test_it_ends_when_its_user_is_killed(tmp_path: Path):
         user.kill()
         await user.wait()
 
-    await eventually(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, within=10)
+    await eventually(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_a_program_of_another_version_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

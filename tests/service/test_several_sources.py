@@ -23,7 +23,7 @@ async def test_a_source_that_is_unavailable_stops_its_own_models_only_and_all_is
     await administer(server.url, "CREATE DATABASE sensors")
     plant = Plant(period=timedelta(seconds=1))
     now = datetime.now(UTC)
-    start, end = to_ns(now - 10 * MINUTE), to_ns(now + 10 * MINUTE)
+    start, end = to_ns(now - 10 * MINUTE), to_ns(now + 20 * MINUTE)
     tags = ("1903.PT-0000.PV", "1903.PT-0001.PV", "1903.TT-0001.PV")
     await write_lines(
         InfluxDatabase(server.url, "sensors"), sensor_lines({tag: plant.values(tag, start, end) for tag in tags})

@@ -19,7 +19,7 @@ from tests.support.sandbox import Sandbox
 async def readiness(service: Service) -> tuple[int, Any]:
     """Status and answer of the probe."""
     url = await service.url()
-    timeout = aiohttp.ClientTimeout(total=30)
+    timeout = aiohttp.ClientTimeout(total=120)
     async with aiohttp.ClientSession(timeout=timeout) as http, http.get(f"{url}/readyz") as response:
         return response.status, await response.json()
 

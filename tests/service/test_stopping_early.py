@@ -36,28 +36,33 @@ def has_logged(event: str) -> Callable[[Service, Path], bool]:
     return lambda service, _home: bool(service.events(event))
 
 
-def has(pattern: str) -> Callable[[Service, Path], bool]:
-    return lambda _service, home: any(home.glob(pattern))
+def has(*patterns: str) -> Callable[[Service, Path], bool]:
+    return lambda _service, home: any(any(home.glob(pattern)) for pattern in patterns)
+
+
+#: What only a process sees that imports Latigo itself.
+FROM_THE_START = sys.executable
 
 
 @pytest.mark.parametrize(
-    "moment",
+    ("moment", "python"),
     [
-        pytest.param(handles_signals, id="its first statement"),
-        pytest.param(has_imported("pydantic_core"), id="while it imports"),
-        pytest.param(has_imported("asyncpg"), id="later while it imports"),
-        pytest.param(has_logged("http.started"), id="its first event"),
-        pytest.param(has("guard"), id="its database is about to be created"),
-        pytest.param(has("unfinished-*/PG_VERSION"), id="its database is being created"),
-        pytest.param(has("data/latigo.conf"), id="its database is about to start"),
-        pytest.param(has("data/postmaster.pid"), id="its database is starting"),
-        pytest.param(has_logged("embedded.started"), id="its database has started"),
-        pytest.param(has_logged("ledger.migrated"), id="its schema is new"),
+        pytest.param(handles_signals, FROM_THE_START, id="its first statement"),
+        pytest.param(has_imported("pydantic_core"), FROM_THE_START, id="while it imports"),
+        pytest.param(has_imported("asyncpg"), FROM_THE_START, id="later while it imports"),
+        pytest.param(has_logged("http.started"), "", id="its first event"),
+        pytest.param(has("guard"), "", id="its database is about to be created"),
+        # On a busy machine that may be over before it is seen.
+        pytest.param(has("unfinished-*/PG_VERSION", "data/PG_VERSION"), "", id="its database is being created"),
+        pytest.param(has("data/latigo.conf"), "", id="its database is about to start"),
+        pytest.param(has("data/postmaster.pid"), "", id="its database is starting"),
+        pytest.param(has_logged("embedded.started"), "", id="its database has started"),
+        pytest.param(has_logged("ledger.migrated"), "", id="its schema is new"),
     ],
 )
 @pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 async def test_it_ends_with_0(
-    moment: Callable[[Service, Path], bool], asked: signal.Signals, tmp_path: Path, server_folder: Path
+    moment: Callable[[Service, Path], bool], python: str, asked: signal.Signals, tmp_path: Path, server_folder: Path
 ):
     if not sys.platform.startswith("linux"):
         lacking("what a process is doing is read from /proc")
@@ -66,11 +71,11 @@ async def test_it_ends_with_0(
         ledger={"kind": "embedded", "data_dir": str(server_folder)},
         models={"url": "http://127.0.0.1:9"},
     )
-    async with serving(config, python=sys.executable) as service:
+    async with serving(config, python=python) as service:
         await service.until(lambda: moment(service, server_folder), what="the moment")
 
         service.process.send_signal(asked)
-        code = await service.ended(within=30)
+        code = await service.ended()
 
     assert code == 0
     assert "Traceback" not in service.log()

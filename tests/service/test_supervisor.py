@@ -54,7 +54,7 @@ async def test_a_program_that_cannot_start_is_not_restarted_and_its_log_says_why
             states = [each.name for each in (await supervisor.states()).values()]
             return len(states) == len(PROGRAMS) and set(states) <= {"FATAL", "EXITED"}
 
-        await eventually(all_are_given_up, within=90, every=0.5, what="all are given up")
+        await eventually(all_are_given_up, every=0.5, what="all are given up")
 
     for process in ("scheduler", "executor_1", "executor_2"):
         assert "ledger.url: /nowhere/ledger-url cannot be read" in supervisor.log(process)
@@ -63,9 +63,7 @@ async def test_a_program_that_cannot_start_is_not_restarted_and_its_log_says_why
 async def whole(sandbox: Sandbox) -> datetime:
     """Wait until everything is covered that is due by now; return the end of that time."""
     until = newest_due()
-    await eventually(
-        lambda: sandbox.ledger.is_whole(sandbox.models, until), within=60, every=0.2, what="all is covered"
-    )
+    await eventually(lambda: sandbox.ledger.is_whole(sandbox.models, until), every=0.2, what="all is covered")
     return until
 
 
@@ -78,7 +76,7 @@ async def two_owners(sandbox: Sandbox, *, but: frozenset[str] = frozenset()) -> 
         result = frozenset(row["owner_id"] for row in await sandbox.ledger.fetch(OWNERS))
         return len(result) == 2 and result != but
 
-    await eventually(are_there, within=60, every=0.2, what="two executors share the partitions")
+    await eventually(are_there, every=0.2, what="two executors share the partitions")
     return result
 
 

@@ -28,7 +28,7 @@ async def leader_of(*services: Service) -> tuple[Service, Service]:
 
 async def takes_over(service: Service, other: Service) -> None:
     """Wait until it plans in a newer term than the other one."""
-    await service.until(lambda: term_of(service) > term_of(other), within=60, what="it takes over")
+    await service.until(lambda: term_of(service) > term_of(other), what="it takes over")
 
 
 async def assert_nothing_ran_twice(sandbox: Sandbox) -> None:
@@ -119,11 +119,11 @@ async def test_a_process_that_was_suspended_for_longer_than_its_leases_adds_noth
         async with suspended(first, sandbox):
             hanging.lift()
             until = await sandbox.whole(second)
-        await first.until(lambda: _in_vain(first) == 3, what="it has noticed")
+        await first.until(lambda: _in_vain(first) >= 3, what="it has noticed")
         codes = await asyncio.gather(first.stop(), second.stop())
 
     assert set(codes) == {0}
-    assert len(second.events("task.isolated")) == 3
+    assert len({event["task"] for event in second.events("task.isolated")}) == 3
     await sandbox.ledger.assert_adds_up(sandbox.models, until)
 
 

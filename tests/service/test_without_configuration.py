@@ -1,10 +1,10 @@
 """Without a configuration: which commands work all the same, and what the others say. Nothing is created by any."""
 
+import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
@@ -12,7 +12,8 @@ import typer.main
 from typer.core import TyperGroup
 
 from latigo.cli.main import cli
-from tests.support.process import environment, write_config
+from tests.support.preloaded import fork
+from tests.support.process import STARTS_WITHIN, environment, write_config
 
 DONE, FAILED, USAGE, CONFIGURATION = 0, 1, 2, 78
 
@@ -63,21 +64,21 @@ def has_json(path: tuple[str, ...]) -> bool:
     return any("--json" in parameter.opts for parameter in COMMANDS[path].params)
 
 
-def run(home: Path, *given: str, **variables: str) -> tuple[int, str, str]:
+async def run(home: Path, *given: str, **variables: str) -> tuple[int, str, str]:
     """Run a command with an empty home: exit code, standard output, standard error."""
     folder = home / "folder"
     folder.mkdir(exist_ok=True)
-    result = subprocess.run(
-        [sys.executable, "-m", "latigo", *given],
-        cwd=folder,
-        env=without_folders(environment()) | {"HOME": str(home)} | variables,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return result.returncode, result.stdout, result.stderr
+    variables = without_folders(environment()) | {"HOME": str(home)} | variables
+    with TemporaryFile() as output, TemporaryFile() as errors:
+        process = await fork(*given, folder=folder, environment=variables, output=output, errors=errors)
+        try:
+            async with asyncio.timeout(STARTS_WITHIN):
+                code = await process.wait()
+        finally:
+            process.kill()
+        for stream in (output, errors):
+            stream.seek(0)
+        return code, output.read().decode(), errors.read().decode()
 
 
 def without_folders(inherited: Mapping[str, str]) -> dict[str, str]:
@@ -90,10 +91,10 @@ def left_in(home: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("path", [path for path in COMMANDS if path not in WITHOUT], ids=" ".join)
-def test_a_command_refuses_to_run_without_a_configuration_and_creates_nothing(
+async def test_a_command_refuses_to_run_without_a_configuration_and_creates_nothing(
     tmp_path: Path, path: tuple[str, ...]
 ) -> None:
-    code, output, errors = run(tmp_path, *arguments(path))
+    code, output, errors = await run(tmp_path, *arguments(path))
 
     assert (code, output) == (CONFIGURATION, "")
     assert errors.startswith("latigo: there is no configuration: ")
@@ -104,7 +105,7 @@ def test_a_command_refuses_to_run_without_a_configuration_and_creates_nothing(
 
 
 @pytest.mark.parametrize("path", [path for path in COMMANDS if path not in WITHOUT and has_json(path)], ids=" ".join)
-def test_a_command_fails_as_one_json_document_with_the_message(tmp_path: Path, path: tuple[str, ...]) -> None:
+async def test_a_command_fails_as_one_json_document_with_the_message(tmp_path: Path, path: tuple[str, ...]) -> None:
     """Once without a configuration, and once while all that a configuration names is unreachable."""
     nowhere = "http://127.0.0.1:9"
     config = write_config(
@@ -114,8 +115,8 @@ def test_a_command_fails_as_one_json_document_with_the_message(tmp_path: Path, p
         sensors={"kind": "influx", "url": nowhere, "database": "plant"},
     )
 
-    refused = run(tmp_path, *arguments(path), "--json")
-    failed = run(tmp_path, *arguments(path), "--json", "--config", str(config))
+    refused = await run(tmp_path, *arguments(path), "--json")
+    failed = await run(tmp_path, *arguments(path), "--json", "--config", str(config))
 
     for code, output, errors in (refused, failed):
         answer = json.loads(output)
@@ -131,8 +132,10 @@ def test_a_command_fails_as_one_json_document_with_the_message(tmp_path: Path, p
 @pytest.mark.parametrize(
     "given", [("config",), ("--version",), ("--help",), ("status", "--help"), ("completion", "zsh")]
 )
-def test_what_needs_no_configuration_works_without_and_creates_nothing(tmp_path: Path, given: tuple[str, ...]) -> None:
-    code, output, errors = run(tmp_path, *given)
+async def test_what_needs_no_configuration_works_without_and_creates_nothing(
+    tmp_path: Path, given: tuple[str, ...]
+) -> None:
+    code, output, errors = await run(tmp_path, *given)
 
     assert (code, errors) == (DONE, "")
     assert output
@@ -142,10 +145,10 @@ def test_what_needs_no_configuration_works_without_and_creates_nothing(tmp_path:
 @pytest.mark.parametrize(
     "path", [path for path in COMMANDS if path not in WITHOUT | WITHOUT_LEDGER | CREATING], ids=" ".join
 )
-def test_a_command_that_asks_or_changes_creates_no_ledger(server_folder: Path, path: tuple[str, ...]) -> None:
+async def test_a_command_that_asks_or_changes_creates_no_ledger(server_folder: Path, path: tuple[str, ...]) -> None:
     config, ledger, home = absent_ledger(server_folder)
 
-    code, output, errors = run(home, *arguments(path), "--config", str(config))
+    code, output, errors = await run(home, *arguments(path), "--config", str(config))
 
     if path == ("queue", "reset"):
         assert code == CONFIGURATION
@@ -156,10 +159,10 @@ def test_a_command_that_asks_or_changes_creates_no_ledger(server_folder: Path, p
     assert (left_in(home), list(ledger.iterdir())) == ([], [])
 
 
-def test_a_check_does_not_create_a_ledger_either(server_folder: Path) -> None:
+async def test_a_check_does_not_create_a_ledger_either(server_folder: Path) -> None:
     config, ledger, home = absent_ledger(server_folder)
 
-    _, output, _ = run(home, "check", "--config", str(config))
+    _, output, _ = await run(home, "check", "--config", str(config))
 
     assert "ok   ledger: embedded, does not exist yet" in output
     assert (left_in(home), list(ledger.iterdir())) == ([], [])
@@ -186,8 +189,8 @@ def absent_ledger(folder: Path) -> tuple[Path, Path, Path]:
     ],
     ids=lambda variables: next(iter(variables)),
 )
-def test_a_variable_that_is_of_no_section_is_no_configuration(tmp_path: Path, variables: dict[str, str]) -> None:
-    code, _, errors = run(tmp_path, "status", **variables)
+async def test_a_variable_that_is_of_no_section_is_no_configuration(tmp_path: Path, variables: dict[str, str]) -> None:
+    code, _, errors = await run(tmp_path, "status", **variables)
 
     assert code == CONFIGURATION
     assert errors.startswith("latigo: there is no configuration: ")
@@ -195,21 +198,22 @@ def test_a_variable_that_is_of_no_section_is_no_configuration(tmp_path: Path, va
     assert left_in(tmp_path) == []
 
 
-def test_what_config_prints_is_a_configuration(tmp_path: Path) -> None:
+async def test_what_config_prints_is_a_configuration(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     written = tmp_path / "folder" / "latigo.toml"
 
-    written.write_text(run(tmp_path, "config")[1])
-    again = run(tmp_path, "config")
+    _, output, _ = await run(tmp_path, "config")
+    written.write_text(output)
+    again = await run(tmp_path, "config")
 
     assert again == (DONE, written.read_text(), "")
 
 
 @pytest.mark.parametrize("named", [("--config",), ()], ids=["option", "variable"])
-def test_a_file_that_is_named_and_is_not_there_is_named_again(tmp_path: Path, named: tuple[str, ...]) -> None:
+async def test_a_file_that_is_named_and_is_not_there_is_named_again(tmp_path: Path, named: tuple[str, ...]) -> None:
     missing = str(tmp_path / "missing.toml")
 
-    code, _, errors = run(tmp_path, "status", *((*named, missing) if named else ()), LATIGO_CONFIG=missing)
+    code, _, errors = await run(tmp_path, "status", *((*named, missing) if named else ()), LATIGO_CONFIG=missing)
 
     assert code == CONFIGURATION
     assert f"{missing} cannot be read: " in errors

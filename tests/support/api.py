@@ -17,7 +17,7 @@ from tests.support.web import serving_api
 async def serve_api(ledgers: Ledgers, clock: Clock, **parts: Any) -> AsyncIterator[ClientSession]:
     """A client of the API; ``parts`` of the context are those that a test needs besides the ledger."""
     context = Context(ledgers.database, DEFAULTS, clock, **parts)
-    async with serving_api(context) as server, ClientSession(server.url, timeout=ClientTimeout(20)) as session:
+    async with serving_api(context) as server, ClientSession(server.url, timeout=ClientTimeout(120)) as session:
         yield session
 
 

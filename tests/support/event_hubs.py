@@ -15,12 +15,12 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, PartitionContext
 
 from latigo.sandbox.eventhub import EventHubsEmulator, open_event_hubs
-from tests.support.process import environment
+from tests.support.process import ENDS_WITHIN, STARTS_WITHIN, environment
 from tests.support.waiting import eventually
 
 HUB = "latigo"
 GROUP = "$Default"
-_CLIENT_CLOSES_WITHIN = 10.0
+_CLIENT_CLOSES_WITHIN = 60.0
 
 
 @pytest_asyncio.fixture
@@ -51,7 +51,7 @@ class Received:
         """In the order in which they came."""
         return [b"".join(cast("Iterable[bytes]", event.body)) for _, event in self.events]
 
-    async def count(self, events: int, *, within: float = 20.0) -> None:
+    async def count(self, events: int, *, within: float = 120.0) -> None:
         """Wait until there are so many."""
         await eventually(lambda: len(self.events) >= events, within=within, what=f"{events} events are received")
 
@@ -117,7 +117,7 @@ class EmulatorProcess:
     async def stop(self) -> int:
         """Ask it to end; its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(ENDS_WITHIN):
             return await self.process.wait()
 
 
@@ -140,7 +140,7 @@ async def running_event_hubs(
     )
     try:
         assert process.stdout
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(STARTS_WITHIN):
             where = json.loads(await process.stdout.readline())
         yield EmulatorProcess(process, where["port"], where["connection_strings"][HUB])
     finally:

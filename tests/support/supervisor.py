@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import psutil
 
-from tests.support.process import ROOT, environment
+from tests.support.process import ROOT, STARTS_WITHIN, environment
 from tests.support.waiting import eventually
 
 CONF = ROOT / "deploy" / "supervisord.conf"
@@ -43,7 +43,7 @@ class Supervisor:
     env: dict[str, str]
     logs: Path
 
-    async def control(self, *arguments: str, within: float = 60.0) -> str:
+    async def control(self, *arguments: str, within: float = STARTS_WITHIN) -> str:
         """What ``supervisorctl`` prints."""
         process = await asyncio.create_subprocess_exec(
             *(_program("supervisorctl"), "-c", str(CONF), *arguments),
@@ -66,7 +66,7 @@ class Supervisor:
         said = await self.control("status")
         return {name: State(state, int(pid or 0)) for name, state, pid in _STATUS.findall(said)}
 
-    async def running(self, *programs: str, but: int = 0, within: float = 60.0) -> dict[str, State]:
+    async def running(self, *programs: str, but: int = 0) -> dict[str, State]:
         """Wait until these programs have started, by its reckoning, and none of them is process ``but``."""
         result: dict[str, State] = {}
 
@@ -76,7 +76,7 @@ class Supervisor:
                 state.pid for state in result.values()
             }
 
-        await eventually(all_run, within=within, every=0.5, what=f"{', '.join(programs)} are running")
+        await eventually(all_run, every=0.5, what=f"{', '.join(programs)} are running")
         return result
 
     def port(self, digit: int) -> int:
@@ -117,7 +117,7 @@ async def open_supervisor(config: Path) -> AsyncIterator[Supervisor]:
                 start_new_session=True,  # Ctrl-C is for the tests, which then end it
             )
         try:
-            await eventually((Path(run) / "supervisor.sock").exists, within=30, what="its socket is there")
+            await eventually((Path(run) / "supervisor.sock").exists, what="its socket is there")
             yield Supervisor(process, env, logs)
         except BaseException as error:
             for each in sorted((*logs.iterdir(), Path(output.name))):

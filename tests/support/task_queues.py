@@ -2,21 +2,18 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
 from latigo.runtime.clock import SystemClock
-from latigo.task_queue.eventhub.sender import SenderTiming
 from latigo.task_queue.internal import CAPACITY, InternalQueue
 from latigo.task_queue.postgres import PostgresSender, open_receiver
 from latigo.task_queue.protocol import TaskReceiver, TaskSender
 from latigo.wiring.ledger import connect_to
 from tests.support.build import DEFAULTS
-from tests.support.event_hub_queue import QUICK_SENDER, nothing_left, open_hub_queue
+from tests.support.event_hub_queue import nothing_left, open_hub_queue
 from tests.support.postgres import fresh_database
-
-PATIENT = SenderTiming()
 
 
 @dataclass(frozen=True)
@@ -51,18 +48,13 @@ async def postgres_queue(request: pytest.FixtureRequest) -> AsyncIterator[Ends]:
 
 @asynccontextmanager
 async def event_hub_queue(request: pytest.FixtureRequest) -> AsyncIterator[Ends]:
-    """Against the emulator, with the official client; what a service takes minutes for takes a second here.
-
-    The sender is as patient as in production: nothing becomes unavailable, however busy the machine is.
-    """
+    """Against the emulator, with the official client; what a service takes minutes for takes a second here."""
     server, template = request.getfixturevalue("postgres_server"), request.getfixturevalue("ledger_template")
     async with (
         nothing_left(),
         fresh_database(server, template=template) as url,
         open_hub_queue(url) as queue,
-        queue.sender(
-            replace(QUICK_SENDER, confirm_timeout=PATIENT.confirm_timeout, call_timeout=PATIENT.call_timeout)
-        ) as sender,
+        queue.sender() as sender,
         queue.receiver(concurrency=300) as one,
         queue.receiver(concurrency=300) as other,
     ):

@@ -10,7 +10,7 @@ _LONGEST_S = 0.5
 
 
 async def eventually(
-    holds: Callable[[], object | Awaitable[object]], *, within: float = 30.0, every: float = 0.01, what: str = ""
+    holds: Callable[[], object | Awaitable[object]], *, within: float = 120.0, every: float = 0.01, what: str = ""
 ) -> None:
     """Return as soon as ``holds`` is true; fail after ``within`` seconds.
 

@@ -40,7 +40,7 @@ class Machine:
 
     def run(self, *command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = self.environment | variables
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
     def find(self, *versions: str) -> list[str]:
         searched = self.run(ROOT / ".ci" / "find-pythons", *versions)

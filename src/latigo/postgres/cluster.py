@@ -25,6 +25,7 @@ _log = get_logger(__name__)
 SUPERUSER = "postgres"
 TIME_LIMIT = 120.0  #: seconds for a start with crash recovery, or for a server to finish starting or stopping
 _UNSEEN_LIMIT = 2.0  #: seconds that a server may listen after its end
+_SHOWS_LIMIT = 10.0  #: seconds for a server that is being started to write its file
 _STOP_LIMITS = (
     (signal.SIGINT, 60.0),  # a checkpoint on a slow disk
     (signal.SIGQUIT, 10.0),  # without one: the next start recovers
@@ -261,6 +262,10 @@ class Cluster:
             )
             try:
                 self._await_end(process)
+            except Interrupted:
+                if program == "pg_ctl":
+                    self._await_server(process)
+                raise
             finally:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
@@ -276,6 +281,15 @@ class Cluster:
             if self._clock.monotonic() > deadline:
                 raise self._unavailable(f"{process.args!r} does not end")
             self._wait(0.02)
+
+    def _await_server(self, process: "subprocess.Popen[bytes]") -> None:
+        """Wait until the server that is being started can be stopped.
+
+        It leaves the group of what started it, and until it has written its file, nothing says that it is there.
+        """
+        deadline = self._clock.monotonic() + _SHOWS_LIMIT
+        while process.poll() is None and not self.is_alive() and self._clock.monotonic() < deadline:
+            wait(0.02)
 
     def _wait(self, seconds: float) -> None:
         if self._interrupted.wait(seconds):

@@ -115,7 +115,7 @@ def test_a_bug_is_json_too_and_its_traceback_is_not_in_it() -> None:
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "latigo", *arguments], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-m", "latigo", *arguments], capture_output=True, text=True, check=False, timeout=300
     )
 
 

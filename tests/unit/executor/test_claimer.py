@@ -65,7 +65,7 @@ async def running(harness: Harness) -> AsyncIterator[None]:
     """Run the claimer; its failure fails the caller."""
     claimer = asyncio.create_task(harness.claimer.run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             yield
     finally:
         claimer.cancel()

@@ -43,12 +43,12 @@ async def is_stuck(task: "asyncio.Task[object]") -> bool:
 
 
 async def started(gate: Gate, count: int) -> list[Task]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [(await gate.next()).task for _ in range(count)]
 
 
 async def fill(gate: Gate, *deliveries: Held) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         for delivery in deliveries:
             await gate.offer(delivery)
 
@@ -332,7 +332,7 @@ async def test_every_delivery_is_started_once_and_an_isolated_one_is_isolated(
             await gate.offer(delivery)
             await turns(random.randrange(2))
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         offering = asyncio.create_task(offer())
         for _ in plan:
             delivery = await gate.next()

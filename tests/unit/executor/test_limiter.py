@@ -288,5 +288,5 @@ async def test_however_calls_are_cancelled_no_place_is_lost_or_given_twice(ceili
 
     assert {type(end) for end in ends} <= {type(None), asyncio.CancelledError, Unavailable, KeyError}
     assert (limit.in_flight, under_way) == (0, 0)
-    async with asyncio.timeout(10), limit.call():
+    async with asyncio.timeout(60), limit.call():
         assert limit.in_flight == 1

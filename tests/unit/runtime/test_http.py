@@ -27,7 +27,7 @@ from latigo.runtime.http import (
 )
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
 
 
 class Unreachable(Exception):
@@ -51,7 +51,7 @@ async def response_of(handler: Handler) -> AsyncIterator[aiohttp.ClientResponse]
     app.router.add_get("/", handler)
     async with (
         TestServer(app) as server,
-        aiohttp.ClientSession(**session_options(connect_timeout=SECOND)) as session,
+        aiohttp.ClientSession(**session_options(connect_timeout=MINUTE)) as session,
         session.get(server.make_url("/")) as response,
     ):
         yield response
@@ -96,7 +96,7 @@ async def test_cookies_are_not_kept_and_nothing_is_compressed():
     app.router.add_get("/", handler)
     async with (
         TestServer(app) as server,
-        aiohttp.ClientSession(**session_options(connect_timeout=SECOND, headers=lambda: {"X-Key": "k"})) as session,
+        aiohttp.ClientSession(**session_options(connect_timeout=MINUTE, headers=lambda: {"X-Key": "k"})) as session,
     ):
         for _ in range(2):
             await session.get(server.make_url("/"))
@@ -116,7 +116,7 @@ async def test_headers_are_asked_for_before_every_request():
     app = web.Application()
     app.router.add_get("/", handler)
     options = session_options(
-        connect_timeout=SECOND, headers=lambda: {"X-Token": next(tokens), "X-Of-Request": "default"}
+        connect_timeout=MINUTE, headers=lambda: {"X-Token": next(tokens), "X-Of-Request": "default"}
     )
     async with TestServer(app) as server, aiohttp.ClientSession(**options) as session:
         await session.get(server.make_url("/"))

@@ -25,7 +25,7 @@ from tests.support.clock import ManualClock
 from tests.support.waiting import eventually
 
 LONG = timedelta(seconds=30)
-SHORT = timedelta(milliseconds=20)
+SHORT = timedelta(milliseconds=100)
 
 
 def recording(name: str, log: list[str]) -> Role:
@@ -146,7 +146,7 @@ async def test_the_first_signal_asks_to_stop(which: signal.Signals) -> None:
 
     with stop_on_signals(stop):
         os.kill(os.getpid(), which)
-        await asyncio.wait_for(stop.wait(), 5)
+        await asyncio.wait_for(stop.wait(), 60)
 
     assert signal.getsignal(which) is before
 
@@ -213,7 +213,7 @@ def test_a_process_that_is_terminated_in_the_middle_finishes_and_exits_with_zero
         process.send_signal(signal.SIGTERM)
 
         _await_line(process, "finished")
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("how", ["hang", "block"])

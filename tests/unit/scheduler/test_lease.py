@@ -35,7 +35,7 @@ class Work:
 @asynccontextmanager
 async def guarded(lease: Lease, clock: ManualClock) -> AsyncIterator[tuple[Work, "asyncio.Task[str]"]]:
     work = Work()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         task = asyncio.create_task(lease.guard(work.run()))
         await clock.advance(timedelta(0))
         yield work, task

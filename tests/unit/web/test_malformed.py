@@ -22,7 +22,7 @@ from latigo.web.server import ServerAddress, run_server
 from tests.support.waiting import eventually
 from tests.support.web import context_without_ledger
 
-_WITHIN = 20.0
+_WITHIN = 60.0
 HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",

@@ -61,7 +61,7 @@ class Trouble:
         self._reached.set()
         return True
 
-    async def reached(self, *, within: float = 30.0) -> None:
+    async def reached(self, *, within: float = 120.0) -> None:
         """Return once it has struck.
 
         Raises:
@@ -110,7 +110,7 @@ class Behaviour:
         self.counts[what] += by
         self._changed.set()
 
-    async def counted(self, what: str, times: int = 1, *, within: float = 30.0) -> None:
+    async def counted(self, what: str, times: int = 1, *, within: float = 120.0) -> None:
         """Return once a count has reached ``times``.
 
         Raises:

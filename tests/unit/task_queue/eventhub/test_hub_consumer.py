@@ -30,7 +30,7 @@ class Bench:
 
     async def joins(self, assignment: Assignment, task: Task, sequence: int) -> None:
         """Deliver the task as this event, without a taker."""
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(60):
             await self.consumer.on_event(assignment, an_event(task, sequence))
 
 
