@@ -32,6 +32,7 @@ from latigo.domain.receipt import Carrier, Inputs, Receipt, Score, Stage
 from latigo.domain.windows import Window
 from latigo.executor.claimer import Claimer
 from latigo.executor.settler import Settler
+from latigo.executor.writes import Writes
 from latigo.ledger.executor_store import PostgresExecutorLedger
 from latigo.runtime.clock import SystemClock
 from latigo.settings import Settings
@@ -95,9 +96,9 @@ class Executor:
     """The ledger's part of an executor."""
 
     def __init__(self, ledger: PostgresExecutorLedger, receiver: PostgresReceiver) -> None:
-        self._ledger = ledger
         self._receiver = receiver
         self._claimer = Claimer(ledger, "benchmark", LEASE)
+        self._writes = Writes(ledger, LEASE)
         self._settler = Settler(ledger, SystemClock())
         self.records_writes = True  #: as for a sink that cannot compare writers
         self._chance = Random(7)
@@ -109,6 +110,7 @@ class Executor:
         room = asyncio.Semaphore(CONCURRENCY)
         async with asyncio.TaskGroup() as group, aclosing(self._receiver.receive()) as deliveries:
             group.create_task(self._claimer.run())
+            group.create_task(self._writes.run())
             group.create_task(self._settler.run())
             async for delivery in deliveries:
                 await room.acquire()
@@ -131,7 +133,7 @@ class Executor:
         if claim is None:
             raise RuntimeError(f"task {task.id} was not claimed")
         await asyncio.sleep(self._chance.uniform(*SECONDS))
-        if self.records_writes and not await self._ledger.begin_write(claim, LEASE):
+        if self.records_writes and not await self._writes.begin(claim):
             raise RuntimeError(f"task {task.id} was not written")
         if not await self._settler.settle(claim, Stored.in_full(task.window, ROWS), self._receipt()):
             raise RuntimeError(f"task {task.id} was not settled")

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -28,12 +27,11 @@ class Demo(NamedTuple):
     """A demo that runs."""
 
     url: str
-    seconds: float  #: from its start to the first predictions
     said: str  #: up to its address and token
 
 
-def wait_for_predictions(url: str, began: float) -> float:
-    """Return after how many seconds the first model had predictions."""
+def wait_for_predictions(url: str) -> None:
+    """Wait until a model has predictions."""
 
     def there_are_some() -> bool:
         with suppress(OSError), urlopen(f"{url}/api/v1/models?limit=1", timeout=10) as response:
@@ -41,7 +39,6 @@ def wait_for_predictions(url: str, began: float) -> float:
         return False
 
     wait_until(there_are_some, within=240, every=0.2, what="predictions")
-    return time.monotonic() - began
 
 
 @pytest.fixture(scope="package")
@@ -100,7 +97,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         text=True,
         start_new_session=True,
     )
-    said, began = [], time.monotonic()
+    said = []
     try:
         assert process.stdout is not None
         for line in process.stdout:
@@ -110,7 +107,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         else:
             raise AssertionError("".join(said))
         said += [process.stdout.readline()]
-        yield Demo(found[1], wait_for_predictions(found[1], began), "".join(said))
+        wait_for_predictions(found[1])
+        yield Demo(found[1], "".join(said))
     finally:
         os.kill(process.pid, signal.SIGINT)
         try:

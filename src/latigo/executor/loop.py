@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,13 +16,13 @@ from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Compared, Copied, Crashed, Deferred, Retry, Settlement, SlotState, Split, Stored
 from latigo.domain.receipt import Stage
 from latigo.domain.task import Task
-from latigo.executor.batches import Batches
 from latigo.executor.claimer import Claimer
 from latigo.executor.gate import Gate
 from latigo.executor.guard import WriteGuard
 from latigo.executor.outcomes import settlement_of
 from latigo.executor.pipeline import Pipeline, Progress
 from latigo.executor.settler import Settler
+from latigo.executor.writes import Writes
 from latigo.ledger.protocol import Claim, ClaimLost, ExecutorInfo, ExecutorLedger
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause, unless_stopped
@@ -90,7 +90,7 @@ class Executor:
         self._clock = clock
         self._metrics = metrics
         self._claimer = Claimer(ledger, info.id, rules.lease)
-        self._writes = Batches(self._begin_writes, self._begin_write)
+        self._writes = Writes(ledger, rules.lease)
         self._settler = Settler(ledger, clock)
         self._claimed: dict[Claim, _ClaimedTask] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -260,7 +260,7 @@ class Executor:
         running = asyncio.current_task()
         if running is None:
             raise RuntimeError("a task runs outside of the event loop")
-        guard = WriteGuard(self._ledger, self._writes.ask, self._clock, claim, self._rules.lease)
+        guard = WriteGuard(self._ledger, self._writes.begin, self._clock, claim, self._rules.lease)
         progress = Progress(task, guard, stored_in=set(claim.stored_in), recorded=claim.recorded, stages=stages)
         claimed = self._claimed[claim] = _ClaimedTask(claim, running, progress)
         started = self._clock.monotonic()
@@ -322,13 +322,6 @@ class Executor:
             _log.warning("metadata.not_read", error=str(error))
             return isinstance(error, LatigoError) and not isinstance(error, Rejected)  # unknown until it is read again
         return spec.dataset != task.model.dataset or spec.model_offset != task.model.model_offset
-
-    async def _begin_writes(self, claims: Sequence[Claim]) -> Mapping[int, bool]:
-        held = await self._ledger.begin_writes(claims, self._rules.lease)
-        return {place: True for place, claim in enumerate(claims) if claim.task_id in held}
-
-    async def _begin_write(self, claim: Claim) -> bool:
-        return await self._ledger.begin_write(claim, self._rules.lease)
 
     async def _hand_back(self, claim: Claim, guard: WriteGuard) -> None:
         try:
