@@ -506,8 +506,8 @@ class MemoryWork:
     async def begin_writes(self, claims: Sequence[Claim], lease: timedelta) -> frozenset[int]:
         self._ask()
         self.write_batches.append(len(claims))
-        free = [claim for claim in claims if claim.task_id not in self.locked]
-        return frozenset([claim.task_id for claim in free if await self.begin_write(claim, lease)])
+        unlocked = [claim for claim in claims if claim.task_id not in self.locked]
+        return frozenset([claim.task_id for claim in unlocked if await self.begin_write(claim, lease)])
 
     async def request_repair(self, claim: Claim) -> None:
         self._ask()

@@ -32,12 +32,12 @@ class _Call(NamedTuple, Generic[T, R]):
 
 
 class Batches(Generic[T, R]):
-    """Asks the ledger for many callers at once; every call has an answer of its own.
+    """Calls for many callers at once; every caller has an answer of its own.
 
     Args:
         together: answers several calls by their place, and waits for no lock. What it leaves out is asked alone.
         alone: answers one call and waits, if it has to, without the others.
-        unwanted: receives an answer of which the caller has stopped to wait.
+        unwanted: receives an answer that its caller no longer waits for.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Batches(Generic[T, R]):
             for call in batch:
                 _fail(call, error)
             return ()
-        except Exception as error:  # noqa: BLE001 - one call must not keep the others from their answers
+        except Exception as error:  # noqa: BLE001 - one bad call must not fail the others
             _log.warning("batch.separated", error=repr(error), count=len(batch))
             return batch
         for place, answer in answers.items():

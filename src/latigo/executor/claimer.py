@@ -1,6 +1,6 @@
 """Claims many tasks in one transaction: tasks that are received within a few milliseconds share it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from latigo.domain.errors import Unavailable
@@ -10,6 +10,16 @@ from latigo.ledger.protocol import Claim, ExecutorLedger
 from latigo.runtime.log import get_logger
 
 _log = get_logger(__name__)
+
+
+def latest_claims(claims: Iterable[Claim]) -> dict[int, Claim]:
+    """Return the latest claim on each task. The ledger answers by task, and whatever came before it is lost."""
+    latest: dict[int, Claim] = {}
+    for claim in claims:
+        known = latest.setdefault(claim.task_id, claim)
+        if claim.fence > known.fence:
+            latest[claim.task_id] = claim
+    return latest
 
 
 class Claimer:
@@ -24,7 +34,7 @@ class Claimer:
     async def claim(self, task: Task) -> Claim | None:
         """Claim a task. Return None if this executor may not work on it: see `ExecutorLedger.claim`.
 
-        A claim of which the caller has stopped to wait is released.
+        A claim that its caller no longer waits for is released.
 
         Raises:
             Unavailable: the ledger is unavailable.

@@ -16,7 +16,7 @@ from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Compared, Copied, Crashed, Deferred, Retry, Settlement, SlotState, Split, Stored
 from latigo.domain.receipt import Stage
 from latigo.domain.task import Task
-from latigo.executor.claimer import Claimer
+from latigo.executor.claimer import Claimer, latest_claims
 from latigo.executor.gate import Gate
 from latigo.executor.guard import WriteGuard
 from latigo.executor.outcomes import settlement_of
@@ -378,12 +378,14 @@ class Executor:
                 await self._beat()
                 if not held:
                     continue
-                renewed = await self._ledger.renew(list(held), self._rules.lease)
+                latest = latest_claims(held)
+                renewed = await self._ledger.renew(list(latest.values()), self._rules.lease)
             except Unavailable as error:
                 _log.warning("lease.not_renewed", error=str(error))
                 continue
             for claim, task in held.items():
-                if claim.task_id not in renewed and self._claimed.get(claim) is task and not task.settling:
+                holds = claim.task_id in renewed and claim == latest[claim.task_id]
+                if not holds and self._claimed.get(claim) is task and not task.settling:
                     # Another executor may have the task by now, so its settlement would not count.
                     _log.warning("claim.lost", task=claim.task_id)
                     task.lost = True

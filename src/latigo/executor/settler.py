@@ -8,6 +8,7 @@ from latigo.domain.errors import Unavailable
 from latigo.domain.outcome import Crashed, Settlement
 from latigo.domain.receipt import Receipt
 from latigo.executor.batches import gather_batch
+from latigo.executor.claimer import latest_claims
 from latigo.ledger.protocol import Claim, ExecutorLedger
 from latigo.runtime.clock import Clock
 from latigo.runtime.log import get_logger
@@ -45,11 +46,13 @@ class Settler:
             await self._write(await gather_batch(self._waiting))
 
     async def _write(self, batch: list[_Waiting]) -> None:
+        latest = latest_claims(entry.claim for entry in batch)
+        holding = [entry for entry in batch if entry.claim == latest[entry.claim.task_id]]
         while True:
             try:
                 counted = await self._ledger.settle(
-                    [(entry.claim, entry.settlement) for entry in batch],
-                    {entry.claim: entry.receipt for entry in batch},
+                    [(entry.claim, entry.settlement) for entry in holding],
+                    {entry.claim: entry.receipt for entry in holding},
                 )
             except Unavailable as error:
                 _log.warning("settlement.delayed", error=str(error), count=len(batch))
@@ -62,9 +65,9 @@ class Settler:
                     await self._write([entry])
                 return
             else:
-                for entry in batch:
-                    if not entry.recorded.done():
-                        entry.recorded.set_result(entry.claim.task_id in counted)
+                for claim, _, _, recorded in batch:
+                    if not recorded.done():
+                        recorded.set_result(claim.task_id in counted and claim == latest[claim.task_id])
                 return
 
     async def _write_crash(self, entry: _Waiting, error: Exception) -> None:

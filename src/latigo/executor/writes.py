@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from latigo.executor.batches import Batches
+from latigo.executor.claimer import latest_claims
 from latigo.ledger.protocol import Claim, ExecutorLedger
 
 
@@ -28,8 +29,13 @@ class Writes:
         await self._batches.run()
 
     async def _begin_many(self, claims: Sequence[Claim]) -> Mapping[int, bool]:
-        begun = await self._ledger.begin_writes(claims, self._lease)
-        return {place: True for place, claim in enumerate(claims) if claim.task_id in begun}
+        latest = latest_claims(claims)
+        begun = await self._ledger.begin_writes(list(latest.values()), self._lease)
+        return {
+            place: claim == latest[claim.task_id]
+            for place, claim in enumerate(claims)
+            if claim.task_id in begun or claim != latest[claim.task_id]
+        }
 
     async def _begin(self, claim: Claim) -> bool:
         return await self._ledger.begin_write(claim, self._lease)

@@ -311,7 +311,7 @@ class ExecutorLedger(Protocol):
         """Count a start of a task that now runs in isolation. Return False if the claim has been lost."""
 
     async def renew(self, claims: Sequence[Claim], lease: timedelta) -> frozenset[int]:
-        """Extend leases. Return the ids of the tasks that are still claimed."""
+        """Extend leases of claims on different tasks. Return the ids of the tasks that are still claimed."""
 
     async def begin_write(self, claim: Claim, lease: timedelta) -> bool:
         """Renew a claim and record that it may write from now on to a sink that cannot compare writers.
@@ -321,7 +321,7 @@ class ExecutorLedger(Protocol):
         """
 
     async def begin_writes(self, claims: Sequence[Claim], lease: timedelta) -> frozenset[int]:
-        """Begin several writes, each as `begin_write` does. Return the ids of their tasks.
+        """Begin writes of claims on different tasks, each as `begin_write` does. Return the ids of the tasks.
 
         Waits for no lock: a task that is left out may have been locked.
         """

@@ -550,22 +550,6 @@ def unfenced(harness: Harness) -> asyncio.Event:
     return harness.stores[0].hold
 
 
-async def test_writes_that_begin_together_ask_the_ledger_once():
-    harness = Harness()
-    unfenced(harness).set()
-    answer = held(harness)
-    harness.send(7, 8)
-
-    async with running(harness):
-        await eventually(lambda: len(harness.models.calls) == 2)
-        harness.ledger.locked.add(8)
-        answer.set()
-        await harness.until(("done", 7), ("done", 8))
-
-    assert harness.ledger.write_batches[0] == 2
-    assert {("begin_write", 7), ("begin_write", 8)} <= set(harness.log)
-
-
 async def test_a_claim_lost_before_the_write_is_done_without_it_and_leaves_nothing_to_repair():
     harness = Harness()
     unfenced(harness).set()

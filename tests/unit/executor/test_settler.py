@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -159,3 +160,15 @@ async def test_a_caller_that_stops_waiting_does_not_stop_its_settlement():
         await asyncio.gather(*harness.settle(*await harness.claims(2)))
 
     assert set(harness.ledger.ended) == {1, 2}
+
+
+async def test_of_two_claims_on_a_task_only_the_later_one_counts():
+    harness = Harness()
+    (overtaken,) = await harness.claims(7)
+    latest = replace(overtaken, number=overtaken.number + 1)
+    harness.ledger.held[7] = latest
+    settled = harness.settle(overtaken, latest)
+    await asyncio.sleep(0)
+
+    async with running(harness):
+        assert await asyncio.gather(*settled) == [False, True]
