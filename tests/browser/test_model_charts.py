@@ -38,6 +38,9 @@ def changed(page: Page, path: str, change: Callable[[Any], None]) -> None:
 
     def answer(route: Route) -> None:
         response = route.fetch()
+        if not response.ok:  # too slow, say: the page asks again
+            route.fulfill(response=response)
+            return
         body = response.json()
         change(body)
         route.fulfill(response=response, json=body)

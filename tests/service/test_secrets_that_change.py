@@ -107,7 +107,13 @@ async def test_a_process_goes_on_with_the_secrets_that_its_files_have_now(sandbo
             )
             await service.until(lambda: guard.passed.get(guard.token), what="Gordo is asked with the new token")
             until = await sandbox.whole(service)
-            users = {row["usename"] for row in await sandbox.ledger.fetch(_USERS)}
+            users: set[str] = set()
+
+            async def connected() -> bool:  # an expired session is replaced when the next one is needed
+                users.update(row["usename"] for row in await sandbox.ledger.fetch(_USERS))
+                return bool(users)
+
+            await service.until(connected, what="the ledger is in use")
             replaced = {event["path"] for event in service.events("secret.replaced")}
             log = service.log()
             stopped = await service.stop()

@@ -117,13 +117,11 @@ def settled(page: Page) -> None:
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
 
-def breaches(page: Page) -> list[str]:
-    """What a page breaks of the rules of rules.js and legible.js."""
-    return [
-        each
-        for rules in _RULES
-        for each in page.evaluate(rules.partition("\n() =>")[1].strip() + rules.partition("\n() =>")[2])
-    ]
+def breaches(page: Page, *, after: str = "") -> list[str]:
+    """What a page breaks of the rules of rules.js and legible.js, right after a statement: nothing is drawn between."""
+    rules = [f"...({file[file.index('() =>', file.index(chr(10))) :]})()" for file in _RULES]
+    found: list[str] = page.evaluate(f"() => {{ {after}; return [{', '.join(rules)}]; }}")
+    return found
 
 
 def text_of(place: Page | Locator) -> str:
