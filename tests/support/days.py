@@ -28,7 +28,8 @@ from latigo.executor.circuits import CircuitBoard
 from latigo.executor.guard import WriteGuard
 from latigo.executor.limiter import ProjectLimits
 from latigo.executor.outcomes import settlement_of
-from latigo.executor.pipeline import Pipeline, Progress, Sink
+from latigo.executor.pipeline import Pipeline, Sink
+from latigo.executor.progress import Progress
 from latigo.ledger.executor_store import PostgresExecutorLedger
 from latigo.ledger.protocol import Claim, ExecutorInfo, Term
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger

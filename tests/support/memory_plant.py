@@ -16,7 +16,8 @@ from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
 from latigo.executor.guard import WriteGuard
 from latigo.executor.limiter import ProjectLimits
-from latigo.executor.pipeline import Pipeline, Progress, Sink
+from latigo.executor.pipeline import Pipeline, Sink
+from latigo.executor.progress import Progress
 from latigo.ledger.protocol import Claim
 from latigo.providers.memory import MemoryPredictions, MemorySensors
 from latigo.telemetry.metrics import Metrics

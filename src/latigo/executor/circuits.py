@@ -126,7 +126,16 @@ class CircuitBoard:
             return False
 
     @asynccontextmanager
-    async def call(self, downstream: str, model: ModelRef, *, probe: bool, proves: bool = True) -> AsyncIterator[None]:
+    async def call(
+        self,
+        downstream: str,
+        model: ModelRef,
+        *,
+        probe: bool,
+        proves: bool = True,
+        parts: Collection[str] = (),
+        whole: str = "",
+    ) -> AsyncIterator[None]:
         """Run a call under the circuit of its downstream, and record the result.
 
         Args:
@@ -134,6 +143,10 @@ class CircuitBoard:
             model: for which.
             probe: the call may be made although the circuit is open, and closes it if it succeeds.
             proves: an answer shows that the downstream works; otherwise only a failure is recorded.
+            parts: what it consists of, where any part may answer, each under its own circuit: an error that names one
+                of them was counted there and says nothing about the rest.
+            whole: what it is a part of: until a part of that answers, time-outs of other models at any part count as
+                time-outs of other models here.
 
         Raises:
             CircuitOpen: the circuit is open and this is not the probe; nothing was called.
@@ -144,7 +157,10 @@ class CircuitBoard:
         try:
             yield
         except TimedOut as error:
-            if self._breaker(downstream).timed_out_too(model) or probe or self.is_open(downstream):
+            if error.downstream in parts:
+                raise
+            shared = [self._breaker(name).timed_out_too(model) for name in (downstream, whole) if name]
+            if any(shared) or probe or self.is_open(downstream):
                 await self._failed(error, probe=probe)
                 raise Unavailable(str(error), downstream=error.downstream) from error
             raise
@@ -152,7 +168,8 @@ class CircuitBoard:
             await self._succeeded(downstream, probe=probe)
             raise
         except Unavailable as error:
-            await self._failed(error, probe=probe)
+            if error.downstream not in parts:
+                await self._failed(error, probe=probe)
             raise
         except LatigoError:  # it answered with a refusal
             await self._succeeded(downstream, probe=probe)

@@ -20,7 +20,8 @@ from latigo.executor.claimer import Claimer, latest_claims
 from latigo.executor.gate import Gate
 from latigo.executor.guard import WriteGuard
 from latigo.executor.outcomes import settlement_of
-from latigo.executor.pipeline import Pipeline, Progress
+from latigo.executor.pipeline import Pipeline
+from latigo.executor.progress import Progress
 from latigo.executor.settler import Settler
 from latigo.executor.writes import Writes
 from latigo.ledger.protocol import Claim, ClaimLost, ExecutorInfo, ExecutorLedger

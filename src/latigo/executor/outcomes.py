@@ -5,7 +5,7 @@ import traceback
 from latigo.domain import outcome
 from latigo.domain.errors import BadReading, Failed, Reason, Rejected, RevisionGone, TimedOut, TooLarge, Unavailable
 from latigo.domain.outcome import Settlement
-from latigo.executor.pipeline import Progress
+from latigo.executor.progress import Progress
 from latigo.runtime.redaction import redact
 
 _LONGEST_TRACEBACK = 16_384  #: characters, of its end

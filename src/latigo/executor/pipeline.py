@@ -23,7 +23,7 @@ from latigo.domain.errors import LatigoError, NoData, NotThere, RevisionGone, Ti
 from latigo.domain.lateness import LatenessCounts
 from latigo.domain.model import ModelSpec
 from latigo.domain.outcome import Compared, Copied, Stored
-from latigo.domain.receipt import Inputs, Receipt, Score, Stage
+from latigo.domain.receipt import Score, Stage
 from latigo.domain.series import Point, Predictions, Readings, Times
 from latigo.domain.task import Task
 from latigo.domain.windows import Window, to_ns
@@ -31,10 +31,10 @@ from latigo.executor.budget import ByteBudget
 from latigo.executor.circuits import CircuitBoard
 from latigo.executor.comparing import Comparison
 from latigo.executor.copying import rows_within, slots_of, slots_with_rows
-from latigo.executor.guard import WriteGuard
 from latigo.executor.lateness import observe
 from latigo.executor.limiter import ProjectLimits
 from latigo.executor.measuring import measure_inputs, measure_score
+from latigo.executor.progress import Progress
 from latigo.executor.slots import Slots, classify
 from latigo.providers.parts import ask_parts, parts_of, read_parts
 from latigo.providers.protocols import (
@@ -66,54 +66,6 @@ class Sink:
     store: PredictionStorageProvider
     required: bool = True
     on_stored: Callable[[Predictions], Awaitable[None]] | None = None  #: called with rows that it holds; never raises
-
-
-@dataclass(slots=True)
-class Progress:
-    """A task in progress: how far it has come, so that its end can be explained."""
-
-    task: Task
-    guard: WriteGuard
-    #: Sinks that hold the whole window, so that another attempt adds nothing. A sink that lacks a row, or holds one
-    #: that later readings may change, is written again: how much it holds is not remembered.
-    stored_in: set[str] = field(default_factory=set)
-    recorded: Mapping[datetime, bytes] | None = None  #: of a sweep, as in `latigo.ledger.protocol.Claim`
-    fingerprints: Mapping[datetime, bytes] | None = None  #: of its slots, by their start; None: nothing is compared
-    stage: Stage = "claim"
-    calls: int = 0  #: to downstreams at the moment; several only while it reads from several sources
-    call_started: float | None = None  #: monotonic time at which the first of them began
-    spent: float = 0.0  #: seconds in earlier calls
-    stages: dict[Stage, float] = field(default_factory=dict)  #: seconds in each; no waits for a turn
-    inputs: Inputs | None = None  #: None: the readings were not read yet
-    score: Score | None = None
-    written_to: list[str] = field(default_factory=list)  #: sinks that took the result, in this attempt or before
-
-    def seconds_in_calls(self, now: float) -> float:
-        """Return the seconds spent in calls to downstreams until ``now``; waiting for a turn does not count."""
-        return self.spent + (0.0 if self.call_started is None else now - self.call_started)
-
-    def receipt(self, elapsed: float) -> Receipt:
-        """Return what was measured so far, ``elapsed`` seconds after the claim."""
-        return Receipt(
-            stages={stage: round(1000 * seconds) for stage, seconds in self.stages.items()},
-            elapsed=max(round(1000 * elapsed), 0),
-            inputs=self.inputs,
-            sinks=tuple(self.written_to),
-            score=self.score,
-        )
-
-    @contextmanager
-    def in_call(self, clock: Clock) -> Iterator[None]:
-        """Count the time of a call; what several share is counted once."""
-        if not self.calls:
-            self.call_started = clock.monotonic()
-        self.calls += 1
-        try:
-            yield
-        finally:
-            self.calls -= 1
-            if not self.calls:
-                self.spent, self.call_started = self.seconds_in_calls(clock.monotonic()), None
 
 
 @dataclass(frozen=True)
@@ -327,7 +279,7 @@ class Pipeline:
         project, servers = task.ref.project, self.models.servers(task.ref)
         downstream = circuit_name(System.MODELS, project)
         if servers:
-            async with self.circuits.call(downstream, task.ref, probe=task.probe):
+            async with self.circuits.call(downstream, task.ref, probe=task.probe, parts=servers):
                 return await self._predict_on(progress, servers, dataset, window, downstream)
         turn = self.limits[project].call(task.ref, live=task.lane.is_live)
         async with turn, self._call(progress, "predict", downstream):
@@ -343,7 +295,7 @@ class Pipeline:
         the model the next one is asked as well, since it may be late to see the newest files.
 
         Raises:
-            Unavailable, TimedOut: of ``downstream``: no server answers.
+            Unavailable, TimedOut: of ``downstream``: no server answers; of a server: a call to it timed out.
             RevisionGone, NotThere: no server that answers has the model.
         """
         task = progress.task
@@ -355,15 +307,15 @@ class Pipeline:
                 continue
             try:
                 turn = self.limits[server].call(task.ref, live=task.lane.is_live)
-                async with turn, self._call(progress, "predict", server, probe=probe):
+                async with turn, self._call(progress, "predict", server, probe=probe, whole=downstream):
                     try:
                         return await self.models.execute_model(task.model, window, dataset.x, dataset.y, server=server)
                     except Unavailable as error:
                         raise error.at(server) from error
             except Unavailable as error:
-                unavailable = error.at(downstream)
                 if not task.probe and (isinstance(error, TimedOut) or isinstance(error.__cause__, TimedOut)):
-                    raise unavailable from error
+                    raise
+                unavailable = error.at(downstream)
                 _log.warning("server.passed_over", downstream=server, error=str(error))
             except (RevisionGone, NotThere) as error:
                 lacking = error
@@ -440,10 +392,10 @@ class Pipeline:
         return self.metrics.stage(stage, progress.stages)
 
     def _call(
-        self, progress: Progress, stage: Stage, downstream: str, *, probe: bool = False
+        self, progress: Progress, stage: Stage, downstream: str, *, probe: bool = False, whole: str = ""
     ) -> AbstractAsyncContextManager[None]:
         """Run a stage that only calls a downstream: under its circuit, within the hard limit, and measured."""
-        return self._limited(progress, downstream, self._stage(progress, stage), probe=probe)
+        return self._limited(progress, downstream, self._stage(progress, stage), probe=probe, whole=whole)
 
     @asynccontextmanager
     async def _limited(
@@ -454,10 +406,11 @@ class Pipeline:
         *,
         probe: bool = False,
         proves: bool = True,
+        whole: str = "",
     ) -> AsyncIterator[None]:
         """Run a call to a downstream under its circuit and within what is left of the hard limit."""
         probe = probe or progress.task.probe
-        async with self.circuits.call(downstream, progress.task.ref, probe=probe, proves=proves):
+        async with self.circuits.call(downstream, progress.task.ref, probe=probe, proves=proves, whole=whole):
             try:
                 with progress.in_call(self.clock):
                     async with asyncio.timeout(self.hard_limit.total_seconds() - progress.spent) as limit:

@@ -343,3 +343,51 @@ async def test_a_server_that_no_process_probes_for_an_hour_is_forgotten():
         left.append([circuit.downstream for circuit in await harness.ledger.circuits()])
 
     assert left == [[orphan], []]
+
+
+# --- a downstream of several parts ------------------------------------------------------------------------------------
+
+FIRST, OTHER = "gordo-server/a", "gordo-server/b"
+
+
+async def test_what_a_part_raises_counts_for_the_part_and_not_for_the_whole():
+    harness = Harness()
+
+    for model in (PUMP, FAN) * 10:
+        for kind in (TimedOut, Unavailable):
+            with pytest.raises(kind):
+                async with harness.board.call(GORDO, model, probe=False, parts=[FIRST]):
+                    raise kind("300 s", downstream=FIRST)
+
+    assert (harness.is_open, harness.board.is_open(FIRST)) == (False, False)  # it is counted by the call to the part
+    assert await harness.call(SLOW, model=PUMP) == [TimedOut]
+
+
+async def test_what_no_part_answers_counts_for_the_whole():
+    harness = Harness()
+
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            async with harness.board.call(GORDO, PUMP, probe=False, parts=[FIRST]):
+                raise UNAVAILABLE
+
+    assert harness.is_open
+
+
+@pytest.mark.parametrize(("answered", "raised"), [(False, Unavailable), (True, TimedOut)])
+async def test_time_outs_of_other_models_at_other_parts_count_until_one_answers(
+    answered: bool, raised: type[LatigoError]
+):
+    harness = Harness()
+
+    async def times_out(part: str, model: ModelRef) -> type[BaseException]:
+        with pytest.raises(Unavailable) as late:
+            async with harness.board.call(part, model, probe=False, whole=GORDO):
+                raise TimedOut("300 s", downstream=part)
+        return late.type
+
+    first = await times_out(FIRST, PUMP)
+    if answered:
+        await harness.call(None, model=FAN)
+
+    assert (first, await times_out(OTHER, FAN)) == (TimedOut, raised)

@@ -17,29 +17,25 @@ from latigo.domain.coverage import Coverage
 from latigo.domain.errors import (
     CircuitOpen,
     Failed,
-    LatigoError,
-    NotThere,
     Reason,
     Rejected,
-    RevisionGone,
     TimedOut,
     TooLarge,
     Unavailable,
 )
-from latigo.domain.model import ModelRef
 from latigo.domain.outcome import NO_FINITE_VALUES, NOT_STORED, Compared, Outcome, SlotState, Split, Stored
 from latigo.domain.series import Frame, Readings, Series, Times, Values
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window, from_ns, to_ns
 from latigo.executor.comparing import Comparison
-from latigo.executor.limiter import AdaptiveLimit
 from latigo.executor.outcomes import settlement_of
-from latigo.executor.pipeline import Progress, period_of
+from latigo.executor.pipeline import period_of
+from latigo.executor.progress import Progress
 from latigo.executor.slots import TOO_FEW_ROWS
 from latigo.ledger.protocol import ClaimLost, MismatchKind
 from latigo.providers.memory import MemorySensors
 from latigo.providers.routed import RoutedSensors, Routing
-from tests.support.build import a_spec, a_task, at, circuit_rules, window
+from tests.support.build import a_spec, a_task, at, window
 from tests.support.memory_ledgers import a_circuit
 from tests.support.memory_plant import Plant, every_minute
 from tests.support.waiting import eventually
@@ -810,135 +806,3 @@ async def test_a_task_that_could_not_read_has_a_receipt_without_readings():
     receipt = progress.receipt(elapsed=0.5)
     assert (receipt.inputs, receipt.sinks, receipt.score) == (None, (), None)
     assert "predict" not in receipt.stages
-
-
-# Several servers
-
-SERVERS = ("gordo-server/a", "gordo-server/b", "gordo-server/c")
-REFUSED_CALL = Unavailable("503", downstream="gordo/plant")
-
-
-def a_plant_with_servers() -> Plant:
-    plant = Plant()
-    plant.models.several = SERVERS
-    return plant
-
-
-async def test_a_model_is_run_by_the_server_that_it_prefers():
-    plant = a_plant_with_servers()
-
-    settlement, _ = await run(plant)
-
-    assert settlement.covered == Coverage((REQUESTED,))
-    assert plant.models.asked == ["gordo-server/a"]
-    assert set(plant.limits) == {"gordo-server/a"}
-
-
-@pytest.mark.parametrize("servers", [(), SERVERS])
-async def test_live_work_waits_for_no_other_call_of_its_server(servers: tuple[str, ...]):
-    plant = Plant()
-    plant.models.several = servers
-    turns: list[bool] = []
-
-    class Noted(AdaptiveLimit):
-        def call(self, model: ModelRef | None = None, *, live: bool = False) -> Any:
-            turns.append(live)
-            return super().call(model, live=live)
-
-    plant.limits["gordo-server/a" if servers else "plant"] = Noted(8, plant.clock)
-    for lane in (Lane.LIVE, Lane.BACKFILL, Lane.MANUAL):
-        await run(plant, replace(a_task(span=REQUESTED), lane=lane))
-
-    assert turns == [True, False, False]
-
-
-async def test_the_next_server_runs_what_one_does_not_answer_which_counts_for_its_own_circuit():
-    plant = a_plant_with_servers()
-    plant.models.down["gordo-server/a"] = REFUSED_CALL
-    failures = circuit_rules().failures
-
-    for _ in range(failures + 1):
-        await run(plant)
-
-    assert plant.models.asked == ["gordo-server/a", "gordo-server/b"] * failures + ["gordo-server/b"]
-    assert [circuit.downstream for circuit in await plant.ledger.circuits()] == ["gordo-server/a"]
-
-
-async def test_a_server_that_is_back_is_found_by_a_probe():
-    plant = a_plant_with_servers()
-    await plant.ledger.open_circuit("gordo-server/a", "503", alarm=False, pause=timedelta(seconds=15))
-    await plant.board.refresh()
-
-    await run(plant)
-    await plant.clock.advance(timedelta(seconds=15))
-    await plant.board.refresh()
-    await run(plant)
-
-    assert plant.models.asked == ["gordo-server/b", "gordo-server/a"]
-    assert await plant.ledger.circuits() == []
-
-
-async def test_where_no_server_answers_the_project_is_unavailable():
-    plant = a_plant_with_servers()
-    plant.models.down = dict.fromkeys(SERVERS, REFUSED_CALL)
-
-    with pytest.raises(Unavailable) as refused:
-        await run(plant)
-
-    assert (refused.value.downstream, plant.models.asked) == ("gordo/plant", list(SERVERS))
-
-
-async def test_where_the_circuits_of_all_servers_are_open_none_is_asked_but_by_the_probe_of_the_project():
-    plant = a_plant_with_servers()
-    for server in SERVERS:
-        await plant.ledger.open_circuit(server, "503", alarm=False, pause=timedelta(minutes=1))
-    await plant.board.refresh()
-
-    with pytest.raises(Unavailable, match="circuits of all 3 servers") as refused:
-        await run(plant)
-    asked = list(plant.models.asked)
-    await run(plant, replace(a_task(span=REQUESTED), probe=True))
-
-    assert (refused.value.downstream, asked, plant.models.asked) == ("gordo/plant", [], ["gordo-server/a"])
-
-
-LACKING = [NotThere("404, although it is listed"), RevisionGone("410")]
-
-
-@pytest.mark.parametrize("lacking", LACKING, ids=["404", "410"])
-async def test_the_next_server_runs_what_one_does_not_have_and_none_is_unavailable_for_that(lacking: LatigoError):
-    plant = a_plant_with_servers()
-    plant.models.down["gordo-server/a"] = lacking
-    for _ in range(circuit_rules().failures + 1):
-        await run(plant)
-    served = list(plant.models.asked)
-    plant.models.down = {**dict.fromkeys(SERVERS, lacking), "gordo-server/c": REFUSED_CALL}
-
-    with pytest.raises(type(lacking)):
-        await run(plant)
-
-    assert served == ["gordo-server/a", "gordo-server/b"] * (circuit_rules().failures + 1)
-    assert await plant.ledger.circuits() == []
-
-
-async def test_a_probe_of_the_project_passes_over_a_server_that_hangs():
-    plant = a_plant_with_servers()
-    for downstream in ("gordo/plant", *SERVERS):
-        await plant.ledger.open_circuit(downstream, "503", alarm=False, pause=timedelta(minutes=1))
-    await plant.board.refresh()
-    plant.models.down["gordo-server/a"] = TimedOut("300 s", downstream="gordo/plant")
-
-    await run(plant, replace(a_task(span=REQUESTED), probe=True))
-
-    assert plant.models.asked == ["gordo-server/a", "gordo-server/b"]
-    assert {circuit.downstream for circuit in await plant.ledger.circuits()} == {"gordo-server/a", "gordo-server/c"}
-
-
-async def test_after_a_time_out_no_other_server_is_asked():
-    plant = a_plant_with_servers()
-    plant.models.down["gordo-server/a"] = TimedOut("300 s", downstream="gordo/plant")
-
-    with pytest.raises(TimedOut) as late:
-        await run(plant)
-
-    assert (late.value.downstream, plant.models.asked) == ("gordo/plant", ["gordo-server/a"])
