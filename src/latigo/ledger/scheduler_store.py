@@ -8,7 +8,7 @@ from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome
 from latigo.domain.sinks import RequiredSink
-from latigo.domain.task import Lane, LedgerIdentity, Task
+from latigo.domain.task import MANY_TASKS, Lane, LedgerIdentity, Task
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import (
     MANY_NEEDS,
@@ -130,7 +130,8 @@ class PostgresSchedulerLedger:
     async def unpublished(self, term: Term, most: int) -> Sequence[Task]:
         async with planning(self._database, term) as connection:
             await rest_paused(connection, ("planned",))
-            return [_task(row) for row in await connection.fetch(SQL["unpublished"], most)]
+            rows = await connection.fetch(SQL["unpublished"], most)
+        return await off_loop(len(rows), MANY_TASKS, lambda: tasks_of(rows))
 
     async def mark_published(self, term: Term, places: Mapping[int, str]) -> None:
         async with planning(self._database, term) as connection:
@@ -241,7 +242,14 @@ async def _plan_tasks(connection: Any, planned: Sequence[Planned]) -> int:
         for p in planned
         if p.lane.is_live or lanes.setdefault(p.model_id, p.lane) is p.lane
     )
-    return len(await connection.fetch(SQL["plan_tasks"], *columns(rows)))
+    arrays = await off_loop(len(planned), MANY_TASKS, lambda: columns(rows))
+    return len(await connection.fetch(SQL["plan_tasks"], *arrays))
+
+
+def tasks_of(rows: Sequence[Any]) -> list[Task]:
+    """Return the tasks in rows of the statement ``unpublished``, in their order."""
+    with collector_paused():
+        return [_task(row) for row in rows]
 
 
 def _task(row: Any) -> Task:
