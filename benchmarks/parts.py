@@ -96,7 +96,8 @@ PARTS = {
         """A task of one slot from plan to settlement, with everything that roles do for it in the ledger, 32 at work
         at once; what planning reads is left out: see the next section. CPU is that of the whole server, autovacuum and
         all. Batches are as large as what ends within 5 ms: the fewer tasks a second, the more transactions a task. The
-        log is without whole pages, but for the line that says so; disk is after a VACUUM.""",
+        log is without whole pages, but for the line that says so. The history's disk is after a VACUUM; that of the
+        other tables is the largest of three waves, and depends on when autovacuum has come by.""",
     ),
     "planning": Part(
         "planning",
