@@ -100,7 +100,11 @@ class PostgresSchedulerLedger:
 
     async def changed_tags(self, known: Mapping[int, int]) -> Sequence[ModelTags]:
         rows = await self._database.fetch(SQL["changed_tags"], list(known), list(known.values()))
-        return [ModelTags(row["id"], row["epoch"], row["project"], row["tags"]) for row in rows]
+        return await off_loop(
+            len(rows),
+            MANY_NEEDS,
+            lambda: [ModelTags(row["id"], row["epoch"], row["project"], row["tags"]) for row in rows],
+        )
 
     async def probing(self) -> Mapping[int, str]:
         return {row["id"]: row["project"] for row in await self._database.fetch(SQL["probing"])}
