@@ -7,8 +7,8 @@ about a tenth of a second. Predictions go to a sink that is not in the ledger an
 InfluxDB; in the last wave but one, to one that compares them, for which no write is recorded.
 
 There is no checkpoint but the one right before the last wave, which then writes each page whole that it changes for the
-first time. Waves follow each other at once, and not every five minutes: autovacuum comes by as much more often, and its
-work counts.
+first time. Waves follow each other at once, and autovacuum runs more often than in production, and is counted. When it
+has run last differs, and with it the size of tables right after a wave: that has no limit.
 """
 
 import asyncio
@@ -48,8 +48,8 @@ SECONDS = (0.05, 0.15)  #: of a task between its claim and its end
 TAGS, ROWS = 20, 30
 LEASE = Settings().executor.lease
 
-CPU_MS, LOG_KB, LOG_AFTER_CHECKPOINT_KB, HISTORY_KB, GROWTH = 1.0, 3.0, 6.0, 0.4, 1.5
-_COMPARED = 3  #: waves at the begin and at the end of which the largest size of tables is taken
+CPU_MS, LOG_KB, LOG_AFTER_CHECKPOINT_KB, HISTORY_KB = 1.0, 3.0, 6.0, 0.4
+_COMPARED = 3  #: waves at the begin and at the end, of which the one that left the largest tables is taken
 
 _SETTINGS = {"checkpoint_timeout": "1h", "max_wal_size": "8GB", "autovacuum_naptime": "4s"}
 _SIZES = """
@@ -92,8 +92,8 @@ class Wave:
         return sum(size for name, size in self.sizes.items() if name != _HISTORY)
 
 
-class Executor:
-    """The ledger's part of an executor."""
+class LedgerWork:
+    """What an executor does in the ledger, and nothing else of it."""
 
     def __init__(self, ledger: PostgresExecutorLedger, receiver: PostgresReceiver) -> None:
         self._receiver = receiver
@@ -163,7 +163,9 @@ async def measure() -> list[Row]:
         )
     )
     what = f"a task from plan to settlement, {MODELS} models, queue in the ledger"
-    early, late = (max(each.live for each in some) for some in (usual[:_COMPARED], waves[-_COMPARED:]))
+    early, late = (
+        max(some, key=lambda wave: wave.live) for some in (waves[WARM : WARM + _COMPARED], waves[-_COMPARED:])
+    )
     return [
         Row(
             f"{what}: CPU of PostgreSQL",
@@ -200,11 +202,10 @@ async def measure() -> list[Row]:
             at_most=1.0,
         ),
         Row(
-            f"all other tables of {MODELS} models: disk after {WAVES} waves, against the first ones",
-            f"{late / 1e6:.1f} MB ({_largest(waves[-1].sizes)})",
-            f"{early / 1e6:.1f} MB",
-            late / early,
-            at_most=GROWTH,
+            f"all other tables of {MODELS} models: disk after the last of {len(waves)} waves, against the first ones",
+            f"{late.live / 1e6:.1f} MB ({_largest(late.sizes)})",
+            f"{early.live / 1e6:.1f} MB",
+            late.live / early.live,
         ),
     ]
 
@@ -218,19 +219,17 @@ async def _waves() -> tuple[list[Wave], float]:
         database = ledger.database
         receiver = await opened.enter_async_context(open_receiver(database, SystemClock(), "benchmark", CONCURRENCY))
         store = PostgresExecutorLedger(database, retry_rules(Settings().executor), __version__)
-        executor = Executor(store, receiver)
+        work = LedgerWork(store, receiver)
         group = await opened.enter_async_context(asyncio.TaskGroup())
-        working = group.create_task(executor.run())
+        working = group.create_task(work.run())
         names = [spec.ref.name for spec in specs]
         empty = (await _sizes(ledger))[_HISTORY]
         waves = []
         for number in range(WARM + WAVES):
-            executor.records_writes = number != WARM + WAVES - 2
+            work.records_writes = number != WARM + WAVES - 2
             if number == WARM + WAVES - 1:
                 await _execute(ledger, "CHECKPOINT")
-            waves.append(
-                await _wave(ledger, executor, names, Window(BEGIN + number * SLOT, BEGIN + (number + 1) * SLOT))
-            )
+            waves.append(await _wave(ledger, work, names, Window(BEGIN + number * SLOT, BEGIN + (number + 1) * SLOT)))
         await ledger.check_stored(MODELS * len(waves))
         await _execute(ledger, "VACUUM")
         history = ((await _sizes(ledger))[_HISTORY] - empty) / (MODELS * len(waves))
@@ -238,18 +237,18 @@ async def _waves() -> tuple[list[Wave], float]:
     return waves, history
 
 
-async def _wave(ledger: Ledger, executor: Executor, names: Sequence[str], window: Window) -> Wave:
+async def _wave(ledger: Ledger, work: LedgerWork, names: Sequence[str], window: Window) -> Wave:
     sender = PostgresSender(ledger.database)
     transactions, whole_pages = await committed(ledger), await _whole_pages(ledger)
     planned, done = [], []
     for first in range(0, len(names), LARGEST_OUTSTANDING):
         some = names[first : first + LARGEST_OUTSTANDING]
-        executor.rest()
+        work.rest()
         before = await _cost(ledger)
         tasks = await ledger.plan([Plan(some, window)])
         await ledger.mark_published(await sender.publish(tasks))
         published = await _cost(ledger)
-        await executor.work(len(tasks))
+        await work.work(len(tasks))
         after = await _cost(ledger)
         planned.append(Cost(published.cpu - before.cpu, published.log - before.log))
         done.append(Cost(after.cpu - published.cpu, after.log - published.log))

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.__main__ import PARTS
+from benchmarks.parts import MISSED, PARTS
 from benchmarks.report import RESULTS, machine, read_section, write_section
 
 HERE = Path(__file__).parents[1]
@@ -39,6 +39,10 @@ parts of it alone.
 """
 _LIMIT = re.compile(r"<=? ([0-9.]+)")
 _RUN = re.compile(r"^([0-9]+)\. (.+)$", re.MULTILINE)
+
+
+class GitFailed(Exception):
+    """Git cannot do what it was asked for."""
 
 
 class Line(NamedTuple):
@@ -112,24 +116,38 @@ def _cells(line: str) -> list[str]:
 
 
 def measured(folder: Path, part: str, *options: str) -> dict[str, float]:
-    """Measure a part by the benchmarks of a folder. Return the figures; none where it cannot be measured."""
+    """Measure a part by the benchmarks of a folder. Return the figures, as far as it could be measured.
+
+    If it ended otherwise than with a goal that was missed, that is said.
+    """
     command = [sys.executable, "-m", "benchmarks", "--only", part, *options]
     path = os.pathsep.join((str(folder / "src"), str(folder)))
     run = subprocess.run(
         command, cwd=folder, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True, check=False
     )
-    return figures(run.stdout)
+    found = figures(run.stdout)
+    if run.returncode not in {0, MISSED} or (run.returncode == MISSED and not found):  # it is Python's own as well
+        print(f"{part} in {folder}: exit code {run.returncode}", file=sys.stderr, flush=True)
+    return found
 
 
-def described(commit: str, *, clean: bool = True) -> str:
-    """Return a commit with its date, and whether the working tree differs from it."""
+def described(commit: str, *, with_tree: bool = False) -> str:
+    """Return a commit with its date; ``with_tree``: and whether the working tree differs from it."""
     name = _git("show", "-s", "--format=%h of %cs", commit)
-    changed = not clean and _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{_PAGE}")
+    changed = with_tree and _git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{_PAGE}")
     return f"{name}, with changes that are not committed" if changed else name
 
 
 def _git(*arguments: str) -> str:
-    return subprocess.run(("git", *arguments), cwd=HERE, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    """Return what git answers.
+
+    Raises:
+        GitFailed: with what it said.
+    """
+    run = subprocess.run(("git", *arguments), cwd=HERE, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise GitFailed(f"git {arguments[0]}: {run.stderr.strip() or f'exit code {run.returncode}'}")
+    return run.stdout.strip()
 
 
 def main() -> None:
@@ -141,12 +159,20 @@ def main() -> None:
     parser.add_argument("--own", action="store_true", help="measure the older commit by its own benchmarks")
     parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}, with the comparison")
     options = parser.parse_args()
+    try:
+        failed = _compare(options)
+    except GitFailed as error:
+        parser.error(str(error))
+    if failed:
+        sys.exit(f"not compared (no common line): {' '.join(failed)}")
+
+
+def _compare(options: argparse.Namespace) -> list[str]:
+    """Measure in turn, and print. Return the parts of which there is no common line."""
     title = f"Compared with commit {_git('rev-parse', '--short', options.commit)}"
     by = "now by the benchmarks of now, before by those of before" if options.own else "both by the benchmarks of now"
-    run = (
-        f"{datetime.now(UTC):%Y-%m-%d}, on {machine()}; turns: {options.pairs}; now: {described('HEAD', clean=False)}; "
-        f"before: {described(options.commit)}; {by}."
-    )
+    sides = f"now: {described('HEAD', with_tree=True)}; before: {described(options.commit)}"
+    run = f"{datetime.now(UTC):%Y-%m-%d}, on {machine()}; turns: {options.pairs}; {sides}; {by}."
     failed = []
     with tempfile.TemporaryDirectory(prefix="latigo-bench-") as parent:
         older = Path(parent) / "older"
@@ -165,8 +191,7 @@ def main() -> None:
                     write_section(title, section_of(replaced(lines_of(read_section(title)), part, lines)))
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", str(older)], cwd=HERE, check=False)
-    if failed:
-        sys.exit(f"not compared, as one side measured nothing that the other has: {' '.join(failed)}")
+    return failed
 
 
 def _in_turn(older: Path, part: str, run: str, options: argparse.Namespace) -> list[Line]:

@@ -1,8 +1,11 @@
 """Cost of a status and of lists: real PostgreSQL, a month of slots with holes."""
 
+import asyncio
 import os
+import subprocess
+import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,6 +25,28 @@ ROUNDS = 20
 LIMITS = {9000: 300.0, 100_000: 600.0}
 DATABASE_LIMIT = 50.0  #: at 9000 models
 LIST_LIMIT = 1000.0
+LIST_MEMORY_MB = 250.0  #: at 100 000 models, which are read as a whole, and written one by one
+#: A tenth of all models, as in life: most because of a sensor that several of them have, the others after timeouts.
+_PARK = """
+INSERT INTO parked (model_id, revision, reason, detail, windows, since, version, tags)
+SELECT id, revision, reason, detail, tstzmultirange(tstzrange(due - slot * 3, due)),
+       now() - interval '1 hour' * (id % 700), 'bench',
+       CASE WHEN reason = 'unknown_sensor' THEN ARRAY[tag] ELSE '{}' END
+FROM (SELECT *, date_bin(slot, now() - delay, 'epoch') AS due, '1902.TT-' || id % 1000 || '.PV' AS tag,
+             CASE WHEN id % 3 = 0 THEN 'attempts' ELSE 'unknown_sensor' END AS reason FROM model) m
+CROSS JOIN LATERAL (SELECT CASE WHEN reason = 'attempts' THEN 'predict: no answer of Gordo within 30 s, 5 attempts'
+                                ELSE 'read: no source has the sensor ' || tag END) AS d (detail)
+WHERE id % 10 = 7
+"""
+#: Runs Latigo, and prints the most memory that it had: what the system counts of a child includes its parent's.
+_PEAK = """
+import runpy, sys
+try:
+    runpy.run_module("latigo", run_name="__main__", alter_sys=True)
+finally:
+    sys.stdout.flush()
+    print(*(line for line in open("/proc/self/status") if line.startswith("VmHWM")), file=sys.stderr)
+"""
 
 
 async def measure_status(ledger: PostgresSchedulerLedger, database: Database) -> list[Row]:
@@ -51,19 +76,47 @@ async def measure_status(ledger: PostgresSchedulerLedger, database: Database) ->
     return rows
 
 
-async def measure_lists(database: Database) -> list[Row]:
-    """Return the CPU of the lists of windows, models and failures, of the ledger as it is."""
+async def measure_lists(database: Database, url: str) -> list[Row]:
+    """Return the CPU of the lists of windows, models and failures, and the memory of the command for the longest.
+
+    Of a ledger as it is; for the list of failures, a tenth of its models is parked.
+    """
     async with database.connection() as connection:
         models = await connection.fetchval("SELECT count(*) FROM model")
-    lists: dict[str, Callable[[], Awaitable[object]]] = {
-        "plan": lambda: read_plan(database),
-        "models list": lambda: read_models(database, most=MOST_MODELS),
-        "failures": lambda: read_failures(database),
-    }
+    gaps = f"{models} models, one gap each"
+    plan = await cpu_of(database, lambda: read_plan(database))
+    listed = await cpu_of(database, lambda: read_models(database, most=MOST_MODELS))
+    memory = await asyncio.to_thread(_peak_of, ("models", "list", "--json"), url)
+    await database.execute(_PARK)
+    await database.execute("ANALYZE parked")
+    failures = await cpu_of(database, lambda: read_failures(database))
     return [
-        _row(f"{name}, {models} models, one gap each, CPU", *await cpu_of(database, read), LIST_LIMIT)
-        for name, read in lists.items()
+        _row(f"plan, {gaps}, CPU", *plan, LIST_LIMIT),
+        _row(f"models list, {gaps}, CPU", *listed, LIST_LIMIT),
+        Row(
+            f"latigo models list --json, {gaps}, most memory of the command",
+            f"{memory:.0f} MB",
+            f"<= {LIST_MEMORY_MB:g} MB",
+            memory / LIST_MEMORY_MB,
+            at_most=1.0,
+        ),
+        _row(f"failures, {gaps}, a tenth parked, CPU", *failures, LIST_LIMIT),
     ]
+
+
+def _peak_of(command: Sequence[str], url: str) -> float:
+    """Return the most resident memory, in MB, of a command that asks a ledger."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LATIGO")}
+    environment |= {"LATIGO_LEDGER__KIND": "postgres", "LATIGO_LEDGER__URL": url}
+    run = subprocess.run(
+        (sys.executable, "-c", _PEAK, *command),
+        env=environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    return int(run.stderr.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def _row(name: str, theirs: float, own: float, limit: float) -> Row:

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.windows import Window
+
+#: Tasks that are worth a thread: to read or to write as many takes several milliseconds.
+MANY_TASKS: Final = 500
 
 
 class Lane(StrEnum):

@@ -8,7 +8,7 @@ from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.outcome import Outcome
 from latigo.domain.sinks import RequiredSink
-from latigo.domain.task import Lane, LedgerIdentity, Task
+from latigo.domain.task import MANY_TASKS, Lane, LedgerIdentity, Task
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import (
     MANY_NEEDS,
@@ -100,7 +100,11 @@ class PostgresSchedulerLedger:
 
     async def changed_tags(self, known: Mapping[int, int]) -> Sequence[ModelTags]:
         rows = await self._database.fetch(SQL["changed_tags"], list(known), list(known.values()))
-        return [ModelTags(row["id"], row["epoch"], row["project"], row["tags"]) for row in rows]
+        return await off_loop(
+            len(rows),
+            MANY_NEEDS,
+            lambda: [ModelTags(row["id"], row["epoch"], row["project"], row["tags"]) for row in rows],
+        )
 
     async def probing(self) -> Mapping[int, str]:
         return {row["id"]: row["project"] for row in await self._database.fetch(SQL["probing"])}
@@ -130,7 +134,8 @@ class PostgresSchedulerLedger:
     async def unpublished(self, term: Term, most: int) -> Sequence[Task]:
         async with planning(self._database, term) as connection:
             await rest_paused(connection, ("planned",))
-            return [_task(row) for row in await connection.fetch(SQL["unpublished"], most)]
+            rows = await connection.fetch(SQL["unpublished"], most)
+        return await off_loop(len(rows), MANY_TASKS, lambda: tasks_of(rows))
 
     async def mark_published(self, term: Term, places: Mapping[int, str]) -> None:
         async with planning(self._database, term) as connection:
@@ -241,7 +246,14 @@ async def _plan_tasks(connection: Any, planned: Sequence[Planned]) -> int:
         for p in planned
         if p.lane.is_live or lanes.setdefault(p.model_id, p.lane) is p.lane
     )
-    return len(await connection.fetch(SQL["plan_tasks"], *columns(rows)))
+    arrays = await off_loop(len(planned), MANY_TASKS, lambda: columns(rows))
+    return len(await connection.fetch(SQL["plan_tasks"], *arrays))
+
+
+def tasks_of(rows: Sequence[Any]) -> list[Task]:
+    """Return the tasks in rows of the statement ``unpublished``, in their order."""
+    with collector_paused():
+        return [_task(row) for row in rows]
 
 
 def _task(row: Any) -> Task:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from latigo.ledger.protocol import SchedulerLedger
+from latigo.ledger.protocol import MANY_NEEDS, ModelTags, SchedulerLedger
+from latigo.runtime.off_loop import off_loop
 
 
 class Group(NamedTuple):
@@ -21,9 +22,16 @@ class Groups:
     projects: Sequence[str]
     sources: tuple[str, ...]  #: of every model that is in no group of its own
     by_model: Mapping[int, Group] = field(default_factory=dict)  #: by the model's id
+    _members: Mapping[Group, Sequence[int]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        members: dict[Group, list[int]] = {}
+        for id_, group in self.by_model.items():
+            members.setdefault(group, []).append(id_)
+        object.__setattr__(self, "_members", members)
 
     def __iter__(self) -> Iterator[Group]:
-        yield from {*(Group(project, self.sources) for project in self.projects), *self.by_model.values()}
+        yield from {*(Group(project, self.sources) for project in self.projects), *self._members}
 
     def of(self, model_id: int, project: str) -> Group:
         """Return the group of a model."""
@@ -31,8 +39,9 @@ class Groups:
 
     def models(self, groups: Iterable[Group]) -> list[int] | None:
         """Return the models of some groups, by id. None: these groups are whole projects."""
-        wanted = frozenset(groups)
-        return [id_ for id_, group in self.by_model.items() if group in wanted] if self.by_model else None
+        if not self.by_model:
+            return None
+        return [id_ for group in frozenset(groups) for id_ in self._members.get(group, ())]
 
 
 class Sources:
@@ -46,7 +55,8 @@ class Sources:
     def __init__(self, names: Iterable[str], of: Callable[[Sequence[str]], Iterable[str]]) -> None:
         self._names = tuple(sorted(names))
         self._of = of
-        self._known: dict[int, tuple[int, Group]] = {}  #: with the epoch, by the model's id
+        self._epochs: dict[int, int] = {}  #: that are known, by the model's id
+        self._groups = Groups((), self._names)  #: of all models that are known
 
     async def groups(self, ledger: SchedulerLedger, projects: Iterable[str], open_circuits: Iterable[str]) -> Groups:
         """Return the groups of all models, divided by their sources only while a source is unavailable.
@@ -54,12 +64,16 @@ class Sources:
         With one source, every model needs it. With several, a model's tags are read when they have changed.
         """
         if len(self._names) > 1 and not set(self._names).isdisjoint(open_circuits):
-            await self._read(ledger)
-            by_model = {id_: group for id_, (_, group) in self._known.items()}
-            return Groups(list(projects), self._names, by_model)
+            changed, named = await ledger.changed_tags(self._epochs), list(projects)
+            if changed or named != self._groups.projects:
+                models = len(self._epochs) + len(changed)
+                self._groups = await off_loop(models, MANY_NEEDS, lambda: self._with(changed, named))
+                self._epochs |= {model.model_id: model.epoch for model in changed}
+            return self._groups
         return Groups(list(projects), self._names)
 
-    async def _read(self, ledger: SchedulerLedger) -> None:
-        for model in await ledger.changed_tags({id_: epoch for id_, (epoch, _) in self._known.items()}):
-            group = Group(model.project, tuple(sorted(set(self._of(model.tags)))))
-            self._known[model.model_id] = model.epoch, group
+    def _with(self, changed: Sequence[ModelTags], projects: Sequence[str]) -> Groups:
+        by_model = dict(self._groups.by_model)
+        for model in changed:
+            by_model[model.model_id] = Group(model.project, tuple(sorted(set(self._of(model.tags)))))
+        return Groups(projects, self._names, by_model)

@@ -3,15 +3,17 @@
 import asyncio
 import math
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar
 
 from latigo.domain.errors import LatigoError, Unavailable
 from latigo.domain.lane_share import LaneShare
-from latigo.domain.limits import most_outstanding
+from latigo.domain.limits import LARGEST_OUTSTANDING, most_outstanding
 from latigo.domain.sinks import RequiredSink
-from latigo.domain.task import Lane
+from latigo.domain.task import MANY_TASKS, Lane
 from latigo.ledger.protocol import DOWNSTREAM, MANY_NEEDS, LeaseLost, Planned, SchedulerLedger, Term
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause
@@ -25,6 +27,8 @@ from latigo.scheduler.plan import Agenda, Blockade, blockade_of, in_runs
 from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskSender
 from latigo.telemetry.metrics import Metrics
+
+T = TypeVar("T")
 
 _log = get_logger(__name__)
 
@@ -42,6 +46,8 @@ UPKEEP = timedelta(minutes=1)
 RELIST = timedelta(seconds=10)
 #: All lanes but live take at most this fraction of the outstanding tasks, so that there is always room for live work.
 BACKGROUND_PART = 0.5
+#: Tasks that are published and marked at once; all of them are in memory, and are freed in one go.
+PUBLISHED_AT_ONCE = LARGEST_OUTSTANDING
 #: Windows of a model's past that are predicted one after the other, while the model server has the model in memory.
 LONGEST_RUN = 8
 
@@ -266,24 +272,38 @@ class Scheduler:
             await self._read_needs()
             await self._plan_probes(term, groups, blockade)
             if blockade.blocked:
-                self._agenda.drop(lambda need: groups.of(need.model_id, need.ref.project) in blockade.blocked)
+                await self._on_agenda(
+                    lambda agenda: agenda.drop(
+                        lambda need: groups.of(need.model_id, need.ref.project) in blockade.blocked
+                    )
+                )
             room_in_background = 0 if limits.backfill_paused else int(most * BACKGROUND_PART) - out.background
             if planned := await self._take(room, room_in_background, out.room):
                 trace = new_trace()
-                count = await self._ledger.plan(term, [replace(task, trace=trace) for task in planned])
+                traced = await off_loop(
+                    len(planned), MANY_TASKS, lambda: [replace(task, trace=trace) for task in planned]
+                )
+                count = await self._ledger.plan(term, traced)
                 _log.debug("tasks.planned", count=count, trace=trace)
         return await self._publish(term, most, out.readable)
 
     async def _take(self, room: int, room_in_background: int, room_of_requests: Mapping[int, int]) -> list[Planned]:
         """Take the next tasks from the agenda, those of lane backfill in runs."""
-        firsts = self._agenda.take(room, room_in_background, self._share, room_of_requests, self._run)
+        firsts = await self._on_agenda(
+            lambda agenda: agenda.take(room, room_in_background, self._share, room_of_requests, self._run)
+        )
         filling = [task for task in firsts if task.lane is Lane.BACKFILL]
         if not filling:
             return firsts
         most = min(room_in_background, LONGEST_RUN) - 1
         continued = await self._ledger.continued(filling, self._rules.max_catch_up, most)
         self._run = 1 + sum(map(len, continued.values())) / len(filling)
-        return in_runs(firsts, continued, room, room_in_background)
+        return await off_loop(len(firsts), MANY_TASKS, lambda: in_runs(firsts, continued, room, room_in_background))
+
+    async def _on_agenda(self, work: Callable[[Agenda], T]) -> T:
+        """Return the result of work on the agenda, which only planning changes; who loses the lease replaces it."""
+        agenda = self._agenda
+        return await off_loop(len(agenda), MANY_NEEDS, lambda: work(agenda))
 
     async def _blockade(self) -> tuple[Groups, Blockade]:
         circuits = await self._open_circuits()
@@ -322,21 +342,33 @@ class Scheduler:
 
     async def _plan_probe(self, term: Term, groups: Groups, group: Group, circuits: Sequence[str]) -> bool:
         """Plan one task of a blocked group as a probe. Return whether there was any."""
-        probe = self._agenda.take_probe(lambda need: groups.of(need.model_id, need.ref.project) == group)
+        probe = await self._on_agenda(
+            lambda agenda: agenda.take_probe(lambda need: groups.of(need.model_id, need.ref.project) == group)
+        )
         if probe and await self._ledger.plan(term, [probe], probes=circuits):
             return True
         # A small group may have nothing but tasks that wait for this circuit.
         return await self._ledger.wake_probe(term, group.project, circuits, models=groups.models([group]))
 
     async def _publish(self, term: Term, most: int, readable: int | None) -> int:
-        """Publish committed tasks that are not marked as published, then mark them."""
+        """Publish committed tasks that are not marked as published, part by part, as far as the queue takes them."""
+        published = 0
+        while published < most:
+            part = min(most - published, PUBLISHED_AT_ONCE)
+            count = await self._publish_part(term, part, readable)
+            published += count
+            if count < part:
+                break
+        return published
+
+    async def _publish_part(self, term: Term, most: int, readable: int | None) -> int:
         tasks = await self._ledger.unpublished(term, most)
         if not tasks:
             return 0
         # Only planning transactions check in the ledger that one scheduler plans; this is between two of them.
         places = await self._lease.guard(self._sender.publish(tasks, envelope_version(readable)))
         await self._ledger.mark_published(term, places)
-        for task in tasks:
-            if task.id in places:
-                self._metrics.tasks_planned.labels(task.ref.project, task.lane.value).inc()
+        planned = Counter((task.ref.project, task.lane.value) for task in tasks if task.id in places)
+        for labels, count in planned.items():
+            self._metrics.tasks_planned.labels(*labels).inc(count)
         return len(places)

@@ -42,8 +42,8 @@ class Agenda:
                     lanes[lane].setdefault(need.ref.project, []).append(need)
             return cls({lane: deque(_in_turns(lane, lacking)) for lane, lacking in lanes.items() if lacking})
 
-    def __bool__(self) -> bool:
-        return bool(self.lanes)
+    def __len__(self) -> int:
+        return sum(map(len, self.lanes.values()))
 
     def drop(self, blocked: Callable[[Need], bool]) -> None:
         """Remove needs that must not be planned now."""

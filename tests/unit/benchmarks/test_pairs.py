@@ -1,8 +1,13 @@
 """The comparison with an older commit."""
 
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
-from benchmarks.pairs import Line, compared, figures, lines_of, replaced, section_of
+from benchmarks import pairs
+from benchmarks.pairs import Line, compared, figures, lines_of, measured, replaced, section_of
 from benchmarks.report import Row, table
 
 OWN = "2026-11-29, on a machine; turns: 1; now: aaaaaaa of 2026-11-29; before: ccccccc of 2026-11-01; by its own."
@@ -23,6 +28,41 @@ def test_against_a_limit_the_figure_is_what_was_measured_whatever_the_limit_was(
 
     assert figures(table(now)) == pytest.approx({"a": 0.6})
     assert figures(table(before)) == pytest.approx({"a": 0.6})
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "said"),
+    [
+        (0, "| a | 2 s | 1 s | 2.00 |", ""),
+        (1, "| a | 2 s | 1 s | 2.00 |", ""),  # a goal that was missed
+        (1, "", "memory in older: exit code 1\n"),  # an error
+        (2, "", "memory in older: exit code 2\n"),
+        (-9, "| a | 2 s | 1 s | 2.00 |", "memory in older: exit code -9\n"),
+    ],
+)
+def test_a_part_that_could_not_be_measured_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int, output: str, said: str
+):
+    def run(command: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, code, output, "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+
+    assert measured(Path("older"), "memory") == ({"a": 2.0} if output else {})
+    assert capsys.readouterr().err == said
+
+
+def test_a_commit_that_there_is_not_is_a_wrong_argument(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    monkeypatch.setattr(pairs, "HERE", tmp_path)  # no repository
+    monkeypatch.setattr("sys.argv", ["pairs", "abc"])
+
+    with pytest.raises(SystemExit) as ended:
+        pairs.main()
+
+    assert ended.value.code == 2
+    assert "error: git rev-parse: " in capsys.readouterr().err
 
 
 def test_pairs_are_compared_line_by_line_as_far_as_both_have_them():

@@ -46,6 +46,24 @@ def test_both_queues_have_a_run_unless_one_is_named(arguments: tuple[str, ...], 
 
 
 @pytest.mark.parametrize("failing", ["eventhub", "postgres"])
+def test_a_run_that_ends_with_an_error_is_a_fault_and_the_other_queue_has_its_run(failing: str):
+    queues, said = list[str](), list[str]()
+
+    def run(queue: str) -> list[str]:
+        queues.append(queue)
+        if queue == failing:
+            raise RuntimeError("no process started")
+        return []
+
+    passed = run_on_each(None, run, said.append)
+
+    assert not passed
+    assert queues == ["eventhub", "postgres"]
+    assert f"queue {failing}: failed, 1 fault" in said
+    assert any("RuntimeError: no process started" in line for line in said)
+
+
+@pytest.mark.parametrize("failing", ["eventhub", "postgres"])
 def test_one_queue_that_fails_is_enough_and_the_other_has_its_run_all_the_same(failing: str):
     runs = Runs(**{failing: ["lost: a slot", "wrong: a value"]})
 

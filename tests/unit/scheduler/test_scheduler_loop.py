@@ -2,8 +2,9 @@
 
 import asyncio
 import re
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
@@ -22,10 +23,12 @@ from latigo.ledger.freshness import Block
 from latigo.ledger.protocol import LeaseLost, Need, Term
 from latigo.providers.protocols import ProjectModels
 from latigo.runtime.clock import Clock
+from latigo.scheduler import loop
 from latigo.scheduler.freshness import EVERY, FreshnessCounter
 from latigo.scheduler.groups import Sources
 from latigo.scheduler.loop import LONGEST_RUN, Scheduler, SchedulerRules
 from latigo.scheduler.model_sync import ModelSync
+from latigo.scheduler.plan import Agenda
 from latigo.scheduler.selection import Selection
 from latigo.task_queue.envelope import HIGHEST, LOWEST
 from latigo.telemetry.metrics import Metrics
@@ -337,6 +340,32 @@ async def test_what_the_queue_did_not_take_goes_out_once_it_has_room():
 
     assert (marked, most) == ([], [1, 2, 3])
     assert [task.id for task in harness.queue.sent] == [1, 2, 3, 4]
+
+
+async def test_many_tasks_are_published_and_marked_in_parts_in_one_round(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(loop, "PUBLISHED_AT_ONCE", 2)
+    harness = Harness(models=5)
+    term = await harness.ledger.acquire_lease("scheduler-1", MINUTE)
+    assert term is not None
+
+    assert await harness.scheduler().plan_once(term) == 5
+
+    assert [task.id for task in harness.queue.sent] == [1, 2, 3, 4, 5]
+    assert harness.queue.publishings == 3
+    assert harness.ledger.in_state("published") == [1, 2, 3, 4, 5]
+
+
+async def test_a_queue_that_takes_no_more_gets_no_further_part_in_that_round(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(loop, "PUBLISHED_AT_ONCE", 2)
+    harness = Harness(models=5)
+    harness.queue.room = 1
+    term = await harness.ledger.acquire_lease("scheduler-1", MINUTE)
+    assert term is not None
+
+    assert await harness.scheduler().plan_once(term) == 1
+
+    assert [task.id for task in harness.queue.sent] == [1]
+    assert harness.queue.publishings == 1
 
 
 async def test_only_what_the_queue_took_is_counted_as_planned():
@@ -754,6 +783,42 @@ async def test_while_a_circuit_is_open_its_project_sends_one_probe_once_it_is_du
     probes = [task for task in harness.queue.sent if task.ref.project == "a"]
     assert before == ["b"] * 3
     assert [task.probe for task in probes] == [True]
+
+
+@pytest.mark.parametrize(("many", "in_thread"), [(10_000, False), (1, True)])
+async def test_a_long_agenda_is_worked_on_in_a_thread_and_the_same_goes_out(
+    monkeypatch: pytest.MonkeyPatch, many: int, in_thread: bool
+):
+    threads: dict[str, bool] = {}
+
+    def recorded(name: str) -> Callable[..., object]:
+        work = getattr(Agenda, name)
+
+        def run(*arguments: object) -> object:
+            threads[name] = threading.current_thread() is not threading.main_thread()
+            return work(*arguments)
+
+        return run
+
+    for name in ("drop", "take", "take_probe"):
+        monkeypatch.setattr(Agenda, name, recorded(name))
+    monkeypatch.setattr(loop, "MANY_NEEDS", many)
+    monkeypatch.setattr(loop, "MANY_TASKS", many)
+    harness = Harness(models=2, projects=["a", "b", "c"], back=True)
+    harness.ledger.board.set(a_circuit("gordo/a"))
+    await harness.clock.advance(MINUTE)
+    term = await harness.ledger.acquire_lease("scheduler-1", MINUTE)
+    assert term is not None
+
+    published = await harness.scheduler().plan_once(term)
+
+    assert [(task.ref.name, task.lane, task.probe) for task in harness.queue.sent] == [
+        ("model-1", Lane.LIVE, True),
+        *((f"model-{number}", Lane.LIVE, False) for number in (3, 5, 4, 6)),
+        *((f"model-{number}", Lane.BACKFILL, False) for number in (3, 5, 4, 6)),
+    ]
+    assert published == len(harness.queue.sent)
+    assert threads == dict.fromkeys(("drop", "take", "take_probe"), in_thread)
 
 
 async def test_when_the_circuit_closes_all_its_work_goes_out():

@@ -73,16 +73,16 @@ class GordoModels(TokenServer):
         default=2,
         ge=1,
         le=100_000,
-        description="Models that a worker of the server keeps in memory, Gordo's N_CACHED_MODELS: the past of so many"
-        " models is filled at a time, one model after the other.",
+        description="Models that a worker of the server keeps in memory, Gordo's N_CACHED_MODELS: each executor goes on"
+        " with the past of the models that it called last, so many of them, before another begins.",
     )
     workers_per_server: int = Field(
         default=0,
         ge=0,
         le=10_000,
         description="Workers of a server, where its models are costly to load, as those of Keras are: no more of them"
-        " are called at once than cached_per_worker of so many workers, by all executors together. With 0, as many as"
-        " the server answers best.",
+        " are called at once than cached_per_worker of so many workers, by all executors together, but one by each at"
+        " least. With a single URL, that holds for each project. With 0, as many as the server answers best.",
     )
     refresh: Positive = Field(
         default=timedelta(minutes=5), description="How often the lists of models and revisions are read."

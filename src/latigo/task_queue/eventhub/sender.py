@@ -13,10 +13,11 @@ from azure.eventhub import EventData, EventDataBatch
 from azure.eventhub.aio import EventHubProducerClient
 
 from latigo.domain.errors import Unavailable
-from latigo.domain.task import Task
+from latigo.domain.task import MANY_TASKS, Task
 from latigo.postgres.database import Pool
 from latigo.runtime.clock import Clock
 from latigo.runtime.log import get_logger
+from latigo.runtime.off_loop import off_loop
 from latigo.runtime.retry import backoff
 from latigo.settings import EventHubQueue
 from latigo.task_queue.background import Background
@@ -106,7 +107,8 @@ class EventHubSender:
             if not tasks or self._hub.clock.monotonic() < self._next_attempt_at:
                 return {}
             sent: dict[int, str] = {}
-            failure = await self._attempt([_Message(task, encode(task, version)) for task in tasks], sent)
+            messages = await off_loop(len(tasks), MANY_TASKS, lambda: messages_of(tasks, version))
+            failure = await self._attempt(messages, sent)
             if failure is None:
                 self._failures = 0
                 return sent
@@ -125,10 +127,7 @@ class EventHubSender:
             producer = await self._open()
         except Unavailable as error:
             return error
-        by_partition: dict[str, list[_Message]] = {}
-        for message in messages:
-            target = producer.partitions[partition_of(message.task.ref, len(producer.partitions))]
-            by_partition.setdefault(target, []).append(message)
+        by_partition = await off_loop(len(messages), MANY_TASKS, lambda: _by_partition(messages, producer.partitions))
         failures = await asyncio.gather(
             *(self._send(producer.client, partition, tasks, sent) for partition, tasks in by_partition.items())
         )
@@ -201,6 +200,19 @@ class EventHubSender:
         if self._producer:
             self._background.start(self._hub.close(self._producer.client), "closing the producer", ends=True)
             self._producer = None
+
+
+def messages_of(tasks: Sequence[Task], version: int) -> list[_Message]:
+    """Return tasks with their envelopes, in their order."""
+    return [_Message(task, encode(task, version)) for task in tasks]
+
+
+def _by_partition(messages: Sequence[_Message], partitions: Sequence[str]) -> Mapping[str, Sequence[_Message]]:
+    by_partition: dict[str, list[_Message]] = {}
+    for message in messages:
+        target = partitions[partition_of(message.task.ref, len(partitions))]
+        by_partition.setdefault(target, []).append(message)
+    return by_partition
 
 
 def _added(batch: EventDataBatch, message: _Message) -> bool:

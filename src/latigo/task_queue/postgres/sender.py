@@ -4,9 +4,11 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from latigo.domain.task import Task
+from latigo.domain.task import MANY_TASKS, Task
+from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
+from latigo.runtime.off_loop import off_loop
 from latigo.task_queue.envelope import HIGHEST, encode
 
 SQL = load_statements("latigo.task_queue.postgres", "queue.sql")
@@ -29,11 +31,14 @@ class PostgresSender:
     async def publish(self, tasks: Sequence[Task], version: int = HIGHEST) -> Mapping[int, str]:
         if not tasks:
             return {}
-        ids = [task.id for task in tasks]
-        bodies = [encode(task, version) for task in tasks]
-        shares = [zlib.crc32(str(task.ref).encode()) % _MOST_SHARES for task in tasks]
-        projects, lanes = [task.ref.project for task in tasks], [task.lane.value for task in tasks]
+        arrays = await off_loop(len(tasks), MANY_TASKS, lambda: columns(message_of(task, version) for task in tasks))
         async with self._database.transaction() as connection:
-            await connection.execute(SQL["send"], ids, bodies, shares, projects, lanes)
+            await connection.execute(SQL["send"], *arrays)
             await connection.execute(SQL["wake"])
-        return dict.fromkeys(ids, CHANNEL)
+        return {task.id: CHANNEL for task in tasks}
+
+
+def message_of(task: Task, version: int) -> tuple[int, bytes, int, str, str]:
+    """Return what the queue keeps of a task, as the statement ``send`` takes it."""
+    ref = task.ref
+    return task.id, encode(task, version), zlib.crc32(str(ref).encode()) % _MOST_SHARES, ref.project, task.lane.value
