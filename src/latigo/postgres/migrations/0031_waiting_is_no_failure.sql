@@ -1,4 +1,25 @@
--- A task that waits because its model or backfill is paused has not failed.
+-- What is paused, and that a task which waits because of it has not failed.
+
+-- is_backfill --
+-- Whether a task waits while backfill is paused: all but live ones and those that were run by hand.
+CREATE FUNCTION is_backfill(lane text, request_id bigint) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT lane <> 'live' AND (lane <> 'manual' OR request_id IS NOT NULL) $$;
+
+-- must_be_kept --
+-- Whether a task has something to remember: starts that were not settled, failed attempts, or sinks that have its result.
+CREATE FUNCTION must_be_kept(starts integer, attempts integer, stored_in text[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT starts > 0 OR attempts > 0 OR stored_in <> '{}' $$;
+
+-- task_pause --
+-- What is paused of which each task is a part; null: nothing.
+CREATE VIEW task_pause AS
+SELECT t.id, CASE WHEN m.paused THEN 'its model'
+                  WHEN r.state = 'paused' THEN 'request ' || r.id
+                  WHEN is_backfill(t.lane, t.request_id)
+                       AND EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused') THEN 'backfill' END AS paused_by
+FROM task t JOIN model m ON m.id = t.model_id LEFT JOIN request r ON r.id = t.request_id;
 
 -- failing --
 -- What keeps models from being predicted, a row for each model and cause: what is parked or waits for another attempt,
