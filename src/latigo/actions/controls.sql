@@ -47,7 +47,8 @@ SELECT m.id, m.epoch, known_state(m.state, m.paused, m.missing_since) AS state, 
 FROM model m WHERE m.project = $1 AND m.name = $2;
 
 -- tasks_of_model --
-SELECT id, span, lane, state, starts, coalesce(claimed_by, '') AS executor FROM task WHERE model_id = $1;
+SELECT id, span, lane, state, starts, must_be_kept(starts, attempts, stored_in) AS is_kept, coalesce(claimed_by, '') AS executor
+FROM task WHERE model_id = $1;
 
 -- unpark_window --
 UPDATE parked SET windows = windows - tstzmultirange(tstzrange($2, $3)) WHERE model_id = $1 AND windows && tstzrange($2, $3);
