@@ -21,6 +21,24 @@ SELECT t.id, CASE WHEN m.paused THEN 'its model'
                        AND EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused') THEN 'backfill' END AS paused_by
 FROM task t JOIN model m ON m.id = t.model_id LEFT JOIN request r ON r.id = t.request_id;
 
+-- request_room --
+-- How many more tasks may be out for requests that limit it.
+CREATE VIEW request_room AS
+SELECT r.id, r.at_most - (SELECT count(*) FROM task t WHERE t.request_id = r.id AND t.state <> 'waiting') AS room
+FROM request_running r WHERE r.at_most IS NOT NULL;
+
+-- wakeable_task --
+-- Waiting tasks that may be planned again: their back-off is over, nothing of which they are a part is paused, their lane is
+-- free, and their request has room for another one.
+CREATE VIEW wakeable_task AS
+WITH limited AS MATERIALIZED (SELECT id, room FROM request_room)
+SELECT t.id, t.model_id, t.lane = 'live' AS live, t.not_before, t.request_id, l.room, m.project
+FROM task t JOIN model m ON m.id = t.model_id JOIN task_pause p ON p.id = t.id LEFT JOIN limited l ON l.id = t.request_id
+WHERE t.state = 'waiting' AND t.not_before <= ledger_now() AND m.state = 'active' AND p.paused_by IS NULL
+  AND coalesce(l.room > 0, true)
+  AND NOT EXISTS (SELECT FROM task o WHERE o.model_id = t.model_id AND o.state <> 'waiting'
+                                       AND (o.lane = 'live') = (t.lane = 'live'));
+
 -- failing --
 -- What keeps models from being predicted, a row for each model and cause: what is parked or waits for another attempt,
 -- slots without the rows that their readings allow, sensors without readings, and messages that are no task.
