@@ -19,6 +19,7 @@ from latigo.domain.outcome import Stored
 from latigo.domain.task import Lane, Task
 from latigo.ledger.protocol import Planned, Term
 from latigo.postgres.ranges import to_range
+from latigo.postgres.statements import load_statements
 from latigo.reports.explain import read_explanation
 from latigo.reports.failures import read_failures
 from latigo.reports.status import read_status
@@ -331,7 +332,17 @@ async def test_what_waits_for_the_end_of_a_pause_is_shown_so_and_is_no_failure(l
     assert (listed.next_attempt, end.next_attempt, end.detail) == (None, None, listed.detail)
     assert "waits for the end of the pause of its model" in told
     assert "tried again" not in told
-    assert [failure.detail for failure in failures] == (["no answer"] if failed_before else [])
+    assert [(each.detail, each.next_attempt) for each in failures] == ([("no answer", None)] if failed_before else [])
+
+
+async def test_what_an_earlier_program_let_wait_for_a_pause_has_not_failed_either(ledger: Ledgers):
+    await requested(ledger, "waiting", {"starts": 1, "detail": "paused before it was done"})
+    before = await read_failures(ledger.database)
+
+    revision = load_statements("latigo.postgres.migrations", "0031_waiting_is_no_failure.sql")
+    await ledger.fetch(revision["forget_pauses_in_details"])
+
+    assert (len(before), await read_failures(ledger.database)) == (1, [])
 
 
 async def test_after_a_pause_all_that_became_due_is_planned_in_one_window(ledger: Ledgers):

@@ -41,15 +41,16 @@ WHERE t.state = 'waiting' AND t.not_before <= ledger_now() AND m.state = 'active
 
 -- failing --
 -- What keeps models from being predicted, a row for each model and cause: what is parked or waits for another attempt,
--- slots without the rows that their readings allow, sensors without readings, and messages that are no task.
+-- slots without the rows that their readings allow, sensors without readings, and messages that are no task. What is paused
+-- has no next attempt before it is resumed.
 CREATE OR REPLACE VIEW failing AS
 SELECT m.id AS model_id, m.project, m.name AS model, 'parked' AS state, p.reason, p.detail, p.since, p.revision,
        lower(p.windows) AS first, upper(p.windows) AS last, NULL::timestamptz AS next_attempt, 0 AS attempts, p.tags
 FROM parked p JOIN model m ON m.id = p.model_id
 UNION ALL
 SELECT m.id, m.project, m.name, 'waiting', 'retry', t.detail, t.planned_at, m.revision, lower(t.span), upper(t.span),
-       t.not_before, t.attempts, '{}'
-FROM task t JOIN model m ON m.id = t.model_id
+       CASE WHEN p.paused_by IS NULL THEN t.not_before END, t.attempts, '{}'
+FROM task t JOIN model m ON m.id = t.model_id JOIN task_pause p ON p.id = t.id
 WHERE t.state = 'waiting' AND (t.attempts > 0 OR t.detail <> '')
 UNION ALL
 SELECT m.id, m.project, m.name, 'excepted', split_part(e.reason, ':', 1),
@@ -75,3 +76,7 @@ UNION ALL
 SELECT NULL, '', r.channel || '#' || r.partition || coalesce('@' || r.sequence, ''), 'message', r.reason, r.detail, r.at, '',
        NULL, NULL, NULL, 0, '{}'
 FROM queue_refused r;
+
+-- forget_pauses_in_details --
+-- An earlier program said so of tasks that it let wait.
+UPDATE task SET detail = '' WHERE state = 'waiting' AND detail = 'paused before it was done';
