@@ -134,7 +134,7 @@ async def stop_paused(connection: Any) -> int:
 
     Those with starts, attempts or sinks to remember wait until it is resumed: planned anew, they would have none.
     """
-    tasks = await connection.fetch(SQL["tasks_of_paused"])
+    tasks = await connection.fetch(SQL["tasks_of_paused"], ("planned", "published"))
     await let_wait(connection, [row["id"] for row in tasks if row["is_kept"]])
     return await withdraw_tasks(connection, [row["id"] for row in tasks if not row["is_kept"]])
 
@@ -144,7 +144,8 @@ async def let_paused_wait(connection: Any) -> None:
 
     They would take the place of other tasks, or be the probe that other groups wait for.
     """
-    await let_wait(connection, [row["id"] for row in await connection.fetch(SQL["tasks_of_paused"])])
+    tasks = await connection.fetch(SQL["tasks_of_paused"], ("planned",))
+    await let_wait(connection, [row["id"] for row in tasks])
 
 
 async def let_wait(connection: Any, task_ids: Sequence[int]) -> None:

@@ -89,9 +89,8 @@ SELECT t.id FROM task t JOIN request r ON r.id = t.request_id
 WHERE t.state <> 'claimed' AND r.state NOT IN ('active', 'paused');
 
 -- tasks_of_paused --
--- Those of what is paused that no executor has claimed and that do not wait.
-SELECT t.id, must_be_kept(t.starts, t.attempts, t.stored_in) AS is_kept FROM task t JOIN task_pause p ON p.id = t.id
-WHERE t.state IN ('planned', 'published') AND p.paused_by IS NOT NULL;
+-- Those in these states ($1) of what is paused.
+SELECT id, is_kept FROM task_pause WHERE state = ANY ($1::text[]) AND paused_by IS NOT NULL;
 
 -- let_wait --
 -- Tasks ($1) that no executor has claimed give way to others, and keep their starts and attempts. Tasks that are being

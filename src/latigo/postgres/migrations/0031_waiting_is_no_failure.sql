@@ -13,12 +13,14 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$ SELECT starts > 0 OR attempts > 0 OR stored_in <> '{}' $$;
 
 -- task_pause --
--- What is paused of which each task is a part; null: nothing.
+-- Tasks, and what is paused of which each is a part; null: nothing. Its other columns spare a second look at the task.
 CREATE VIEW task_pause AS
-SELECT t.id, CASE WHEN m.paused THEN 'its model'
-                  WHEN r.state = 'paused' THEN 'request ' || r.id
-                  WHEN is_backfill(t.lane, t.request_id)
-                       AND EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused') THEN 'backfill' END AS paused_by
+SELECT t.id, t.model_id, t.lane, t.state, t.not_before, t.request_id, must_be_kept(t.starts, t.attempts, t.stored_in) AS is_kept,
+       m.project, m.state AS model_state,
+       CASE WHEN m.paused THEN 'its model'
+            WHEN r.state = 'paused' THEN 'request ' || r.id
+            WHEN is_backfill(t.lane, t.request_id)
+                 AND EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused') THEN 'backfill' END AS paused_by
 FROM task t JOIN model m ON m.id = t.model_id LEFT JOIN request r ON r.id = t.request_id;
 
 -- request_room --
@@ -32,9 +34,9 @@ FROM request_running r WHERE r.at_most IS NOT NULL;
 -- free, and their request has room for another one.
 CREATE VIEW wakeable_task AS
 WITH limited AS MATERIALIZED (SELECT id, room FROM request_room)
-SELECT t.id, t.model_id, t.lane = 'live' AS live, t.not_before, t.request_id, l.room, m.project
-FROM task t JOIN model m ON m.id = t.model_id JOIN task_pause p ON p.id = t.id LEFT JOIN limited l ON l.id = t.request_id
-WHERE t.state = 'waiting' AND t.not_before <= ledger_now() AND m.state = 'active' AND p.paused_by IS NULL
+SELECT t.id, t.model_id, t.lane = 'live' AS live, t.not_before, t.request_id, l.room, t.project
+FROM task_pause t LEFT JOIN limited l ON l.id = t.request_id
+WHERE t.state = 'waiting' AND t.not_before <= ledger_now() AND t.model_state = 'active' AND t.paused_by IS NULL
   AND coalesce(l.room > 0, true)
   AND NOT EXISTS (SELECT FROM task o WHERE o.model_id = t.model_id AND o.state <> 'waiting'
                                        AND (o.lane = 'live') = (t.lane = 'live'));
