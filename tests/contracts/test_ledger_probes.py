@@ -116,7 +116,7 @@ async def test_of_the_waiting_tasks_live_ones_are_woken_first_then_those_that_ha
         *(window("08:00", "09:00").start, window("08:00", "09:00").end),
     )
 
-    woken = []
+    woken: list[str] = []
     for _ in range(6):
         before = {*woken}
         assert await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=1) == 1

@@ -68,7 +68,8 @@ async def _make_room(connection: Any, tasks: Sequence[Any], window: Window) -> R
 
     What only has the lane, and has starts, attempts or sinks to remember, waits: planned anew, it would have none.
     """
-    withdrawn, waiting = [], []
+    withdrawn: list[int] = []
+    waiting: list[int] = []
     for task in tasks:
         overlaps = to_window(task["span"]).intersect(window) is not None
         if task["state"] == "claimed" and overlaps:
