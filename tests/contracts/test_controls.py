@@ -471,6 +471,31 @@ async def test_in_the_place_of_a_task_that_may_have_killed_its_process_it_runs_i
     assert (again.id, claimed.starts, claimed.isolated) == (running.task, 1, True)
 
 
+@pytest.mark.parametrize("state", ["planned", "published"])
+async def test_a_task_of_another_window_that_may_have_killed_its_process_waits_for_the_lane_and_is_isolated(
+    ledger: Ledgers, state: str
+):
+    other = (await plan(ledger, Lane.LIVE))["pump", Lane.LIVE]
+    await claim(ledger, other)
+    await ledger.set_clock(NOW + timedelta(minutes=30))
+    await ledger.scheduler.recover(await lead(ledger), "internal/1", isolated_starts=3, version="test")
+    if state == "published":
+        await publish(ledger)
+
+    running = await run_now(ledger.database, "anna", PUMP, "")
+    (newest,) = [task for task in (await publish(ledger)).values() if task.ref == PUMP]
+    while_it_is_out = await ledger.scheduler.wake_waiting(await lead(ledger), blocked=(), most=9)
+    claimed = await claim(ledger, newest)
+    await ledger.executor.settle([(claimed, Stored.in_full(newest.window))])
+    woken = await ledger.scheduler.wake_waiting(await lead(ledger), blocked=(), most=9)
+    (again,) = [task for task in (await publish(ledger)).values() if task.ref == PUMP]
+    claimed_again = await claim(ledger, again, "host-a/2/def")
+
+    assert (newest.id, running.waits, claimed.isolated) == (running.task, False, False)
+    assert (while_it_is_out, woken) == (0, 1)
+    assert (again.id, again.window, claimed_again.starts, claimed_again.isolated) == (other.id, other.window, 1, True)
+
+
 async def test_a_task_that_has_begun_with_the_slot_is_not_repeated(ledger: Ledgers):
     tasks = await plan(ledger, Lane.LIVE)
     claimed = await claim(ledger, tasks["pump", Lane.LIVE])

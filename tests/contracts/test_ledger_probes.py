@@ -106,6 +106,26 @@ async def test_only_one_of_the_waiting_tasks_is_woken(ledger: Ledgers):
     ]
 
 
+async def test_of_the_waiting_tasks_live_ones_are_woken_first_then_those_that_have_waited_longest(ledger: Ledgers):
+    await ledger.models.put_models([an_entry(f"model-{n}") for n in range(6)])
+    await ledger.fetch(
+        "INSERT INTO task (model_id, epoch, span, lane, state, planned_at, not_before)"
+        " SELECT id, epoch, tstzrange($1, $2), CASE WHEN n < 3 THEN 'backfill' ELSE 'live' END, 'waiting',"
+        " ledger_now(), ledger_now() - n % 3 * interval '1 minute'"
+        " FROM (SELECT m.*, right(m.name, 1)::integer AS n FROM model m WHERE m.name LIKE 'model-%' ORDER BY name) m",
+        *(window("08:00", "09:00").start, window("08:00", "09:00").end),
+    )
+
+    woken: list[str] = []
+    for _ in range(6):
+        before = {*woken}
+        assert await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=1) == 1
+        tasks = await ledger.scheduler.unpublished(await lead(ledger), 10)
+        woken += [task.ref.name for task in tasks if task.ref.name not in before]
+
+    assert woken == [f"model-{n}" for n in (5, 4, 3, 2, 1, 0)]
+
+
 async def test_a_probe_that_waits_again_is_no_probe_any_more(ledger: Ledgers):
     task_id = await make_wait(ledger, "pump", timedelta(hours=2))
     await ledger.set_clock(NOW + timedelta(hours=2))

@@ -1,7 +1,7 @@
 """What the scheduler recovers, and what it leaves alone: tasks that are lost, superseded, or can never be done."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -252,3 +252,13 @@ async def test_a_claim_that_a_server_which_took_over_lacks_counts_for_nothing(le
     assert await ledger.executor.release([lost]) == frozenset()
     assert await ledger.executor.settle([(lost, Stored.in_full(lost.window))]) == frozenset()
     assert await ledger.executor.settle([(new, Stored.in_full(new.window))]) == {new.task_id}
+
+
+async def test_the_number_of_a_claim_is_the_whole_seconds_since_2020(ledger: Ledgers):
+    task_id = await published(ledger)
+    await ledger.set_clock(NOW + 0.9 * SECOND)
+
+    claim = await ledger.claim(task_id, 1, "executor-1", LEASE)
+
+    assert claim is not None
+    assert claim.number == (NOW - datetime(2020, 1, 1, tzinfo=UTC)) // SECOND

@@ -1,6 +1,6 @@
 """What a pause stops, and that resuming loses nothing."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from latigo.domain.outcome import Stored
 from latigo.domain.task import Lane, Task
 from latigo.ledger.protocol import Planned, Term
 from latigo.postgres.ranges import to_range
+from latigo.postgres.statements import load_statements
 from latigo.reports.explain import read_explanation
 from latigo.reports.failures import read_failures
 from latigo.reports.status import read_status
@@ -190,6 +191,107 @@ async def test_a_task_that_may_have_killed_its_process_is_isolated_after_a_pause
     assert (claimed.starts, claimed.isolated) == (1, True)
 
 
+async def requested(
+    ledger: Ledgers, state: str, columns: Mapping[str, object] | None = None, lane: Lane = Lane.MANUAL
+) -> int:
+    """Request a window of the pump, and put its task in this state and lane, with these columns; the request."""
+    span = window("06:00", "08:00")
+    number, _ = await request_backfill(ledger.database, "operator", Asked("fill", span, ("plant/pump",)))
+    assert number is not None
+    await ledger.fetch(
+        "INSERT INTO task (model_id, epoch, span, lane, state, planned_at, not_before, request_id)"
+        " SELECT id, epoch, $1, $2, $3, ledger_now(), ledger_now(), $4 FROM model"
+        " WHERE (project, name) = ('plant', 'pump')",
+        *(to_range(span), lane, state, number),
+    )
+    for name, value in (columns or {}).items():
+        await ledger.fetch(f"UPDATE task SET {name} = $1", value)
+    return number
+
+
+@pytest.mark.parametrize("stop", [stop_model, stop_project, stop_backfill, stop_request])
+@pytest.mark.parametrize("state", ["planned", "published", "waiting"])
+@pytest.mark.parametrize("remembers", [{"starts": 2}, {"attempts": 4}, {"stored_in": ["sink/postgres"]}])
+async def test_every_pause_keeps_the_tasks_that_have_something_to_remember(
+    ledger: Ledgers, stop: Callable[[Ledgers, int], Awaitable[None]], state: str, remembers: dict[str, object]
+):
+    number = await requested(ledger, state, remembers)
+    term = await ledger.scheduler.acquire_lease("scheduler-1", timedelta(days=9))
+    assert term is not None
+
+    await stop(ledger, number)
+    await ledger.scheduler.tend_requests(term)
+    while_paused = await ledger.fetch("SELECT state FROM task")
+    await go_on(ledger, number)
+    woken = await ledger.scheduler.wake_waiting(term, blocked=[], most=10)
+
+    assert (while_paused, woken) == ([{"state": "waiting"}], 1)
+    ((name, value),) = remembers.items()
+    assert await ledger.fetch(f"SELECT {name} FROM task") == [{name: value}]
+
+
+@pytest.mark.parametrize("stop", [stop_model, stop_project, stop_backfill, stop_request])
+@pytest.mark.parametrize("state", ["planned", "published"])
+async def test_every_pause_withdraws_the_tasks_that_have_nothing_to_remember(
+    ledger: Ledgers, stop: Callable[[Ledgers, int], Awaitable[None]], state: str
+):
+    await stop(ledger, await requested(ledger, state))
+
+    assert await ledger.fetch("SELECT FROM task") == []
+
+
+async def test_a_request_that_is_paused_for_its_failures_keeps_them_as_well(ledger: Ledgers):
+    number = await requested(ledger, "published", {"attempts": 4})
+    await ledger.fetch("UPDATE request SET stop_after = 1, failures = 1 WHERE id = $1", number)
+    term = await ledger.scheduler.acquire_lease("scheduler-1", timedelta(days=9))
+    assert term is not None
+
+    (stopped,) = await ledger.scheduler.tend_requests(term)
+
+    assert stopped.state == "paused"
+    assert await ledger.fetch("SELECT state, attempts FROM task") == [{"state": "waiting", "attempts": 4}]
+
+
+@pytest.mark.parametrize(
+    ("lane", "of_request", "stopped"),
+    [
+        (Lane.LIVE, False, False),
+        (Lane.LIVE, True, False),
+        (Lane.MANUAL, False, False),
+        (Lane.MANUAL, True, True),
+        (Lane.BACKFILL, False, True),
+        (Lane.REPAIR, False, True),
+    ],
+)
+async def test_all_agree_on_what_a_pause_of_backfill_stops(
+    ledger: Ledgers, lane: Lane, of_request: bool, stopped: bool
+):
+    await requested(ledger, "planned", {"starts": 1} | ({} if of_request else {"request_id": None}), lane)
+    term = await ledger.scheduler.acquire_lease("scheduler-1", timedelta(days=9))
+    assert term is not None
+
+    await set_limits(ledger.database, "operator", Limits(backfill_paused=True), "reports")
+    (at_once,) = await ledger.fetch("SELECT state FROM task")
+    (task,) = await ledger.fetch("UPDATE task SET state = 'planned' RETURNING id")
+    published = await ledger.scheduler.unpublished(term, 10)
+    await ledger.fetch("UPDATE task SET state = 'waiting', not_before = ledger_now(), detail = 'no answer'")
+    (listed,) = await read_tasks(ledger.database, TaskFilter())
+    moment = await read_explanation(
+        ledger.database, ModelRef("plant", "pump"), window("06:00", "08:00").start, timedelta(days=1)
+    )
+    _, end = await read_task_end(ledger.database, int(str(task["id"])))
+    probed = await ledger.scheduler.wake_probe(term, "plant", [])
+    await ledger.fetch("UPDATE task SET state = 'waiting', not_before = ledger_now()")
+    woken = await ledger.scheduler.wake_waiting(term, blocked=[], most=10)
+
+    assert end
+    assert at_once["state"] == ("waiting" if stopped else "planned")
+    assert [each.lane for each in published] == ([] if stopped else [lane])
+    assert [listed.detail, end.detail] == 2 * ["no answer; backfill is paused" if stopped else "no answer"]
+    assert [each.paused_by for each in moment.tasks] == ["backfill" if stopped else ""]
+    assert (probed, woken) == (not stopped, 0 if stopped else 1)
+
+
 async def test_a_cancelled_request_leaves_no_task_that_waited_for_its_pause(ledger: Ledgers):
     asked = Asked("fill", window("06:00", "08:00"), ("plant/pump",))
     number, _ = await request_backfill(ledger.database, "operator", asked)
@@ -230,7 +332,17 @@ async def test_what_waits_for_the_end_of_a_pause_is_shown_so_and_is_no_failure(l
     assert (listed.next_attempt, end.next_attempt, end.detail) == (None, None, listed.detail)
     assert "waits for the end of the pause of its model" in told
     assert "tried again" not in told
-    assert [failure.detail for failure in failures] == (["no answer"] if failed_before else [])
+    assert [(each.detail, each.next_attempt) for each in failures] == ([("no answer", None)] if failed_before else [])
+
+
+async def test_what_an_earlier_program_let_wait_for_a_pause_has_not_failed_either(ledger: Ledgers):
+    await requested(ledger, "waiting", {"starts": 1, "detail": "paused before it was done"})
+    before = await read_failures(ledger.database)
+
+    revision = load_statements("latigo.postgres.migrations", "0031_waiting_is_no_failure.sql")
+    await ledger.fetch(revision["forget_pauses_in_details"])
+
+    assert (len(before), await read_failures(ledger.database)) == (1, [])
 
 
 async def test_after_a_pause_all_that_became_due_is_planned_in_one_window(ledger: Ledgers):

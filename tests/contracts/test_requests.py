@@ -235,6 +235,18 @@ async def test_tasks_that_are_tried_again_count_among_those_that_are_allowed_for
     assert (await ledger.scheduler.outstanding()).room == {number: 0}
 
 
+async def test_the_probe_of_a_circuit_counts_among_the_tasks_that_are_allowed_for_a_request(ledger: Ledgers):
+    number = await ask(ledger, window("08:00", "09:00"), at_most=1)
+    for _ in ("pump", "fan"):
+        await settle(ledger, await plan(ledger), lambda _: Retry("no answer"))
+    await ledger.set_clock(NOW + timedelta(hours=2))
+
+    rounds = [await ledger.scheduler.wake_probe(await lead(ledger), "plant", []) for _ in range(2)]
+
+    assert rounds == [True, False]
+    assert (await ledger.scheduler.outstanding()).room == {number: 0}
+
+
 async def test_a_paused_request_is_not_planned_and_its_tasks_are_withdrawn_but_for_claimed_ones(ledger: Ledgers):
     number = await ask(ledger, LONG_AGO)
     term = await lead(ledger)

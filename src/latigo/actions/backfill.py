@@ -11,7 +11,7 @@ from latigo.domain.errors import LatigoError, Misused, SelectionChanged
 from latigo.domain.model import ModelRef
 from latigo.domain.selector import select_models
 from latigo.domain.windows import Window, iso
-from latigo.ledger.shared import withdraw_not_requested
+from latigo.ledger.shared import stop_paused, withdraw_not_requested
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
 from latigo.reports.backfills import BackfillPreview, LeftOut, no_backfill
@@ -156,7 +156,9 @@ async def _change(
             windows = (await connection.fetchrow(SQL["unpark_requested"], number))["windows"]
         if state == "cancelled":
             await connection.execute(SQL["close_request_models"], number)
-        await withdraw_not_requested(connection)
+            await withdraw_not_requested(connection)
+        elif state == "paused":
+            await stop_paused(connection)
         await record(connection, f"backfill_{verb}", who, {"request": number, "why": why}, f"now {state}")
         return int(windows)
 

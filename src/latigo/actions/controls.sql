@@ -9,17 +9,6 @@ WHERE runtime_limit.value <> excluded.value;
 -- end_limits --
 DELETE FROM runtime_limit WHERE name = ANY ($1::text[]) RETURNING name;
 
--- unclaimed_backfill --
--- Tasks of every lane but live, unless they were run by hand or have starts or attempts to remember.
-SELECT id FROM task WHERE state IN ('planned', 'published') AND (lane IN ('backfill', 'repair') OR request_id IS NOT NULL)
-                      AND starts = 0 AND attempts = 0 AND stored_in = '{}';
-
--- unclaimed_of_paused --
--- Of the paused models of a project (null: all of them), without starts or attempts to remember.
-SELECT t.id FROM task t JOIN model m ON m.id = t.model_id
-WHERE m.paused AND t.state IN ('planned', 'published') AND m.project = $1 AND ($2::text IS NULL OR m.name = $2)
-  AND t.starts = 0 AND t.attempts = 0 AND t.stored_in = '{}';
-
 -- running_executors --
 SELECT id FROM executor WHERE seen_at > ledger_now() - interval '1 minute' ORDER BY id;
 
@@ -58,7 +47,8 @@ SELECT m.id, m.epoch, known_state(m.state, m.paused, m.missing_since) AS state, 
 FROM model m WHERE m.project = $1 AND m.name = $2;
 
 -- tasks_of_model --
-SELECT id, span, lane, state, starts, coalesce(claimed_by, '') AS executor FROM task WHERE model_id = $1;
+SELECT id, span, lane, state, starts, must_be_kept(starts, attempts, stored_in) AS is_kept, coalesce(claimed_by, '') AS executor
+FROM task WHERE model_id = $1;
 
 -- unpark_window --
 UPDATE parked SET windows = windows - tstzmultirange(tstzrange($2, $3)) WHERE model_id = $1 AND windows && tstzrange($2, $3);

@@ -4,7 +4,7 @@ from typing import Any
 
 from latigo.actions.record import SQL, record
 from latigo.domain.limits import BACKFILL_PAUSED, Limits
-from latigo.ledger.shared import rest_paused, withdraw_tasks
+from latigo.ledger.shared import stop_paused
 from latigo.postgres.database import Database
 
 #: Limits that settings have as well.
@@ -28,9 +28,7 @@ async def set_limits(database: Database, who: str, limits: Limits, reason: str) 
         if limits.backfill_paused:
             await connection.execute(SQL["lock_planner"])  # or a round of planning could add tasks after this
             await connection.execute(SQL["set_limit"], BACKFILL_PAUSED, 1.0, who, reason)
-            unclaimed = [row["id"] for row in await connection.fetch(SQL["unclaimed_backfill"])]
-            withdrawn = await withdraw_tasks(connection, unclaimed)
-            await rest_paused(connection, ("planned", "published"))
+            withdrawn = await stop_paused(connection)
         selector: dict[str, Any] = {**values, "reason": reason} | (
             {"backfill": "paused"} if limits.backfill_paused else {}
         )

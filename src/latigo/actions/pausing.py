@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from latigo.actions.record import SQL, Order, record
 from latigo.domain.errors import Misused
-from latigo.ledger.shared import rest_paused, withdraw_tasks
+from latigo.ledger.shared import stop_paused
 from latigo.postgres.database import Database
 from latigo.runtime.units import counted
 
@@ -29,10 +29,7 @@ async def pause(database: Database, who: str, project: str, model: str | None, r
         await connection.execute(SQL["pause"], *selected, who, reason)
         models = len(await connection.fetch(SQL["apply_pauses"], *selected))
         # A message that no executor may claim is gone, and its task would stay published for ever.
-        await withdraw_tasks(
-            connection, [row["id"] for row in await connection.fetch(SQL["unclaimed_of_paused"], *selected)]
-        )
-        await rest_paused(connection, ("planned", "published"))
+        await stop_paused(connection)
         selector = {"project": project, "model": model, "reason": reason}
         await record(connection, "pause", who, selector, f"{counted(models, 'model')} paused")
     return Paused(models, Order(**already) if already else None)

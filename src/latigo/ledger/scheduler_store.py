@@ -25,12 +25,13 @@ from latigo.ledger.shared import (
     FinishedTask,
     ParkedWindow,
     finish_tasks,
+    let_paused_wait,
     park,
     planning,
     read_circuits,
     read_clock,
     read_limits,
-    rest_paused,
+    stop_paused,
     withdraw_not_requested,
 )
 from latigo.ledger.sinks import require_sinks
@@ -133,7 +134,7 @@ class PostgresSchedulerLedger:
 
     async def unpublished(self, term: Term, most: int) -> Sequence[Task]:
         async with planning(self._database, term) as connection:
-            await rest_paused(connection, ("planned",))
+            await let_paused_wait(connection)
             rows = await connection.fetch(SQL["unpublished"], most)
         return await off_loop(len(rows), MANY_TASKS, lambda: tasks_of(rows))
 
@@ -160,6 +161,8 @@ class PostgresSchedulerLedger:
             stopped = await connection.fetch(SQL["stop_requests"])
             ended = await connection.fetch(SQL["end_requests"])
             await withdraw_not_requested(connection)
+            if stopped:
+                await stop_paused(connection)
         return [RequestChange(row["id"], row["kind"], row["state"], row["note"]) for row in (*stopped, *ended)]
 
     async def begin_sweep(self, term: Term, ages: Sequence[timedelta]) -> int | None:

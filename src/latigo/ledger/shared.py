@@ -125,17 +125,33 @@ async def withdraw_tasks(connection: Any, task_ids: Sequence[int]) -> int:
 
 
 async def withdraw_not_requested(connection: Any) -> None:
-    """Remove the tasks of requests that are not active, but for those that an executor has claimed.
-
-    Those of a paused one that may have killed a process wait instead.
-    """
+    """Remove the tasks of requests that have ended, but for those that an executor has claimed."""
     await withdraw_tasks(connection, [row["id"] for row in await connection.fetch(SQL["tasks_not_requested"])])
-    await rest_paused(connection, ("planned", "published"))
 
 
-async def rest_paused(connection: Any, states: Sequence[str]) -> None:
-    """Let tasks of what is paused wait until it is resumed, if no executor has claimed them."""
-    await connection.execute(SQL["rest_paused"], states)
+async def stop_paused(connection: Any) -> int:
+    """Remove the tasks of what is paused that no executor has claimed; return how many.
+
+    Those with starts, attempts or sinks to remember wait until it is resumed: planned anew, they would have none.
+    """
+    tasks = await connection.fetch(SQL["tasks_of_paused"], ("planned", "published"))
+    await let_wait(connection, [row["id"] for row in tasks if row["is_kept"]])
+    return await withdraw_tasks(connection, [row["id"] for row in tasks if not row["is_kept"]])
+
+
+async def let_paused_wait(connection: Any) -> None:
+    """Let the tasks of what is paused wait that were planned again since, because their executor died or stopped.
+
+    They would take the place of other tasks, or be the probe that other groups wait for.
+    """
+    tasks = await connection.fetch(SQL["tasks_of_paused"], ("planned",))
+    await let_wait(connection, [row["id"] for row in tasks])
+
+
+async def let_wait(connection: Any, task_ids: Sequence[int]) -> None:
+    """Let tasks give way to others, but for those that an executor has claimed. They keep all that is known of them."""
+    if task_ids:
+        await connection.execute(SQL["let_wait"], task_ids)
 
 
 async def release_holds(connection: Any, downstream: str) -> None:

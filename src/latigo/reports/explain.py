@@ -84,6 +84,7 @@ class OpenTask(Report):
     detail: str  #: why the last attempt failed
     probe: bool
     request: int | None
+    paused_by: str  #: of a waiting task: what is paused, so that it is not tried again; empty: nothing
     has_it: bool  #: its window contains the moment
 
 

@@ -21,9 +21,11 @@ WHERE model_id = $1 AND windows @> $2::timestamptz ORDER BY since;
 
 -- tasks --
 -- Of the model; those with the moment first.
-SELECT id AS task, lane, state, channel AS place, lower(span) AS start, upper(span) AS "end", attempts, planned_at, published_at, claimed_at,
-       claimed_by AS worker, lease_until, not_before, detail, probe, request_id AS request, span @> $2::timestamptz AS has_it
-FROM task WHERE model_id = $1 ORDER BY span @> $2::timestamptz DESC, id LIMIT 100;
+SELECT t.id AS task, t.lane, t.state, t.channel AS place, lower(t.span) AS start, upper(t.span) AS "end", t.attempts, t.planned_at,
+       t.published_at, t.claimed_at, t.claimed_by AS worker, t.lease_until, t.not_before, t.detail, t.probe, t.request_id AS request,
+       coalesce(p.paused_by, '') AS paused_by, t.span @> $2::timestamptz AS has_it
+FROM task t LEFT JOIN task_pause p ON p.id = t.id AND t.state = 'waiting'
+WHERE t.model_id = $1 ORDER BY t.span @> $2::timestamptz DESC, t.id LIMIT 100;
 
 -- receipts --
 -- The windows with this moment that were settled, the newest first; none was before the moment had passed. Tags are those

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from latigo.domain.outcome import Outcome
-from latigo.domain.task import Lane
 from latigo.domain.windows import iso
 from latigo.reports.explain import Explanation, MomentState, OpenTask, made_by
 from latigo.reports.receipts import InputCounts, ReceiptReport, StageTimes, TagCount
@@ -244,8 +243,8 @@ def _task(task: OpenTask, moment: Explanation) -> str:
         return f"{about} {worked}{probe}; {lease}."
     if task.state == "waiting" and task.not_before:
         failed = f"has failed {_times(task.attempts)}" if task.attempts else "was deferred" if task.detail else ""
-        if paused := _pause_of(task, moment):
-            return f"{about} waits for the end of the pause of {paused}" + (
+        if task.paused_by:
+            return f"{about} waits for the end of the pause of {task.paused_by}" + (
                 f"; it {failed}: {_brief(task.detail)}." if failed else "."
             )
         if not failed:
@@ -373,24 +372,10 @@ def _in_one_line(text: str) -> str:
     return " ".join(text.split())[:_LONGEST_DETAIL].rstrip(".")
 
 
-def _pause_of(task: OpenTask, moment: Explanation) -> str:
-    """Return what is paused, so that a waiting task is not tried again; empty: nothing."""
-    if moment.model_state == "paused":
-        return "its model"
-    if any(request.request == task.request and request.state == "paused" for request in moment.requests):
-        return f"request {task.request}"
-    return "backfill" if moment.backfill_paused is not None and _is_backfill(task) else ""
-
-
-def _is_backfill(task: OpenTask) -> bool:
-    """Return whether a task waits while backfill is paused."""
-    return task.lane != Lane.LIVE and (task.lane, task.request) != (Lane.MANUAL, None)
-
-
 def _waits_for_backfill(moment: Explanation) -> bool:
     """Return whether anything is to come of it that is not planned while backfill is paused."""
     rechecked = moment.exception is not None and moment.exception.next_check is not None
-    delayed = any(task.has_it and task.state == "waiting" and _is_backfill(task) for task in moment.tasks)
+    delayed = any(task.has_it and task.paused_by == "backfill" for task in moment.tasks)
     return rechecked or delayed or bool(moment.requests) or moment.repair_due_at is not None
 
 

@@ -42,13 +42,13 @@ class OutstandingTask(Report):
 
 
 class TaskEnd(Report):
-    """How a task ended, or why it waits for another attempt."""
+    """How a task ended, or why it waits: for another attempt, or for the end of a pause."""
 
     outcome: str  #: empty: it waits
     reason: str
     detail: str
     rows: int
-    next_attempt: datetime | None
+    next_attempt: datetime | None  #: None: it has ended, or waits for the end of a pause, which `detail` names
 
     @property
     def stored(self) -> bool:

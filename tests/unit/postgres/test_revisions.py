@@ -24,6 +24,7 @@ ADDS = (
     r"CREATE UNIQUE INDEX task_one_live ON task \(model_id\) ",
     r"DROP INDEX task_one_per_lane",
     r"DROP INDEX queued_task_waiting",  # they read the same rows without it
+    r"UPDATE task SET detail = '' WHERE state = 'waiting' AND detail = ",  # which only people read
     r"CREATE TRIGGER model_tags_replaced AFTER UPDATE OF spec ON model ",  # decision 22
 )
 #: Does as it likes with a table of its own.

@@ -138,6 +138,7 @@ def moments(draw: st.DrawFn) -> Explanation:
         detail=TEXTS,
         probe=st.booleans(),
         request=st.none(),
+        paused_by=st.sampled_from(["", "its model", "request 7", "backfill"]),
         has_it=st.booleans(),
     )
     changes: dict[str, Any] = {

@@ -88,6 +88,6 @@ def _ended(model: str, running: "Running", end: "TaskEnd | None") -> str:
     why = end.reason or last_line(end.detail)
     detail = f": {last_line(end.detail)}" if end.reason and end.detail else ""
     if not end.outcome:
-        again = f"at {cell(end.next_attempt)}" if end.next_attempt else "after the pause"
-        return f"{model}: not predicted yet, and tried again {again}: {why}"
+        again = f", and tried again at {cell(end.next_attempt)}" if end.next_attempt else ""  # or why names the pause
+        return f"{model}: not predicted yet{again}: {why}"
     return f"{model}: {end.outcome}: {why}{detail}"

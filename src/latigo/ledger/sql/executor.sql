@@ -27,12 +27,12 @@ SELECT FROM task WHERE id = $1 FOR UPDATE;
 -- The right to work on tasks, before any other I/O. No row: the task is claimed by another executor, or stale, or locked by
 -- another transaction, or the message is of another task that once had this number: the ledger may have been restored since.
 -- A task that was started before and never settled is not counted as started here: it waits for an isolated start.
--- The number of a claim is at least the time in seconds since 2020: a server that took over may lack the last claim, which must
--- not count as the one that follows it.
+-- The number of a claim is at least the whole seconds since 2020: a server that took over may lack the last claim, which must
+-- not count as the one that follows it. What that assumes is in decision 18.
 -- Locks in the order of `settle_lock`, but waits for no lock: one task must not delay the others.
 UPDATE task t
 SET state = 'claimed', claimed_by = $1, claimed_at = ledger_now(), lease_until = ledger_now() + $2::interval,
-    claim = greatest(t.claim + 1, extract(epoch FROM ledger_now() - '2020-01-01Z'::timestamptz)::integer),
+    claim = greatest(t.claim + 1, floor(extract(epoch FROM ledger_now() - '2020-01-01Z'::timestamptz))::integer),
     starts = greatest(t.starts, 1)
 FROM (
     SELECT o.id, o.state, o.lease_until, o.starts, r.kind IS NOT DISTINCT FROM 'sweep' AS sweeps, l.incarnation, mine.place

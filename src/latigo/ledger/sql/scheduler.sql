@@ -20,9 +20,8 @@ UPDATE planner SET lease_until = '-infinity' WHERE holder = $1 AND term = $2;
 -- Steps are kept apart, by MATERIALIZED or OFFSET 0, or every expression would be evaluated anew wherever a later step
 -- uses it. Stretches are unnested only where they are several, which costs more.
 WITH running AS MATERIALIZED (
-    SELECT array_agg(r.id) AS ids FROM request_running r
-    WHERE r.at_most IS NULL
-       OR (SELECT count(*) FROM task t WHERE t.request_id = r.id AND t.state <> 'waiting') < r.at_most
+    SELECT array_agg(r.id) AS ids FROM request_running r LEFT JOIN request_room o ON o.id = r.id
+    WHERE coalesce(o.room > 0, true)
 ),
 below AS MATERIALIZED (
     SELECT t.*, CASE WHEN t.back_out THEN '{}'
@@ -163,9 +162,7 @@ ON CONFLICT DO NOTHING
 RETURNING id;
 
 -- request_room --
--- How many more tasks may be out for requests that limit it.
-SELECT r.id, r.at_most - (SELECT count(*) FROM task t WHERE t.request_id = r.id AND t.state <> 'waiting') AS room
-FROM request_running r WHERE r.at_most IS NOT NULL;
+SELECT id, room FROM request_room;
 
 -- stop_requests --
 UPDATE request SET state = 'paused', note = format('%s windows failed', failures)
@@ -193,53 +190,30 @@ WHERE r.id = c.id AND c.is_left <> (r.state = 'active')
 RETURNING r.id, r.kind, r.state, r.note;
 
 -- wake_waiting --
--- Tasks whose back-off is over are planned again, unless their lane is taken, or their project ($1) or model ($3) is
--- blocked; $2 at most, and of a request that limits them no more than it has room for. While backfill is paused, only live
--- ones and those that were run by hand; none of a paused request.
-WITH room AS MATERIALIZED (
-    SELECT r.id, r.at_most - (SELECT count(*) FROM task t WHERE t.request_id = r.id AND t.state <> 'waiting') AS room
-    FROM request_running r WHERE r.at_most IS NOT NULL
-),
-ready AS (
-    SELECT DISTINCT ON (t.model_id, t.lane = 'live') t.id, t.not_before, t.request_id
-    FROM task t JOIN model m ON m.id = t.model_id
-    WHERE t.state = 'waiting' AND t.not_before <= ledger_now() AND NOT m.paused AND m.state = 'active'
-      AND m.project <> ALL ($1::text[]) AND m.id NOT IN (SELECT unnest($3::bigint[]))
-      AND (t.lane = 'live' OR (t.lane = 'manual' AND t.request_id IS NULL)
-           OR NOT EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused'))
-      AND NOT EXISTS (SELECT FROM request r WHERE r.id = t.request_id AND r.state = 'paused')
-      AND NOT EXISTS (SELECT FROM task o WHERE o.model_id = t.model_id AND o.state <> 'waiting'
-                                           AND (o.lane = 'live') = (t.lane = 'live'))
-      AND NOT EXISTS (SELECT FROM room WHERE room.id = t.request_id AND room.room <= 0)
-    ORDER BY t.model_id, t.lane = 'live', t.not_before
+-- Tasks that may be planned again, unless their project ($1) or model ($3) is blocked: live ones first, then those that have
+-- waited longest; $2 at most, and of a request that limits them no more than it has room for.
+WITH ready AS (
+    SELECT DISTINCT ON (w.model_id, w.live) w.* FROM wakeable_task w
+    WHERE w.project <> ALL ($1::text[]) AND w.model_id NOT IN (SELECT unnest($3::bigint[]))
+    ORDER BY w.model_id, w.live, w.not_before, w.id
 ),
 turns AS (
-    SELECT y.id, y.request_id, row_number() OVER (PARTITION BY y.request_id ORDER BY y.not_before, y.id) AS turn FROM ready y
+    SELECT y.*, row_number() OVER (PARTITION BY y.request_id ORDER BY y.live DESC, y.not_before, y.id) AS turn FROM ready y
 )
 UPDATE task SET state = 'planned', channel = ''
 WHERE id IN (
-    SELECT w.id FROM turns w LEFT JOIN room ON room.id = w.request_id
-    WHERE room.id IS NULL OR w.turn <= room.room
-    LIMIT $2
+    SELECT t.id FROM turns t WHERE t.room IS NULL OR t.turn <= t.room
+    ORDER BY t.live DESC, t.not_before, t.id LIMIT $2
 )
 RETURNING id;
 
 -- wake_probe --
--- One task of a blocked project ($1), of these models ($2) if any are given, whose back-off is over is planned again as
--- a probe.
+-- The one of a blocked project ($1), of these models ($2) if any are given, that has waited longest is planned again as a probe.
 UPDATE task SET state = 'planned', channel = '', probe = true
 WHERE id = (
-    SELECT t.id
-    FROM task t JOIN model m ON m.id = t.model_id
-    WHERE t.state = 'waiting' AND t.not_before <= ledger_now() AND NOT m.paused AND m.state = 'active'
-      AND m.project = $1 AND ($2::bigint[] IS NULL OR m.id = ANY ($2))
-      AND (t.lane = 'live' OR (t.lane = 'manual' AND t.request_id IS NULL)
-           OR NOT EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused'))
-      AND NOT EXISTS (SELECT FROM request r WHERE r.id = t.request_id AND r.state = 'paused')
-      AND NOT EXISTS (SELECT FROM task o WHERE o.model_id = t.model_id AND o.state <> 'waiting'
-                                           AND (o.lane = 'live') = (t.lane = 'live'))
-    ORDER BY t.not_before
-    LIMIT 1
+    SELECT w.id FROM wakeable_task w
+    WHERE w.project = $1 AND ($2::bigint[] IS NULL OR w.model_id = ANY ($2))
+    ORDER BY w.not_before, w.id LIMIT 1
 )
 RETURNING id;
 

@@ -84,25 +84,22 @@ unended AS (
 SELECT id FROM gone;
 
 -- tasks_not_requested --
--- Of requests that are not active. While one is paused, those that may have killed a process are kept: see `rest_paused`.
+-- Of requests that have ended.
 SELECT t.id FROM task t JOIN request r ON r.id = t.request_id
-WHERE t.state <> 'claimed' AND r.state <> 'active' AND NOT (r.state = 'paused' AND t.starts > 0);
+WHERE t.state <> 'claimed' AND r.state NOT IN ('active', 'paused');
 
--- rest_paused --
--- Unclaimed tasks in these states ($1), of models, requests or backfill that are paused, wait until that is over and keep their
--- starts and attempts. A pause withdraws those that have neither. Others are planned again when their executor dies or stops:
--- if they stayed planned, they would take the place of other tasks, or be the probe that other groups wait for. Tasks that
--- are being settled are skipped, against deadlocks.
+-- tasks_of_paused --
+-- Those in these states ($1) of what is paused.
+SELECT id, is_kept FROM task_pause WHERE state = ANY ($1::text[]) AND paused_by IS NOT NULL;
+
+-- let_wait --
+-- Tasks ($1) that no executor has claimed give way to others, and keep their starts and attempts. Tasks that are being
+-- settled are skipped, against deadlocks.
 UPDATE task t SET state = 'waiting', channel = '', not_before = ledger_now(), probe = false
 FROM (
-    SELECT o.id FROM task o JOIN model m ON m.id = o.model_id
-    WHERE o.state = ANY ($1::text[])
-      AND (m.paused OR ((o.lane IN ('backfill', 'repair') OR o.request_id IS NOT NULL)
-                        AND EXISTS (SELECT FROM runtime_limit WHERE name = 'backfill_paused'))
-           OR EXISTS (SELECT FROM request r WHERE r.id = o.request_id AND r.state = 'paused'))
-    FOR UPDATE OF o SKIP LOCKED
-) free
-WHERE t.id = free.id;
+    SELECT o.id FROM task o WHERE o.id = ANY ($1::bigint[]) AND o.state IN ('planned', 'published') FOR UPDATE SKIP LOCKED
+) unlocked
+WHERE t.id = unlocked.id;
 
 -- release_holds --
 -- Models that were held for a downstream ($1) may be planned again. Models that are being settled are skipped: waiting
