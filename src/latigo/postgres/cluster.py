@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from threading import Event
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.postgres.account import Account, unprivileged_account
 from latigo.postgres.places import is_initialised, prepare_home
-from latigo.postgres.postmaster import SOCKET, Postmaster, wait
+from latigo.postgres.postmaster import SOCKET, Postmaster
 from latigo.postgres.programs import VERSION, reachable_programs
 from latigo.runtime.clock import Clock
 from latigo.runtime.log import get_logger
@@ -122,20 +123,20 @@ class Cluster:
         return postmaster is not None and postmaster.status == "starting" and postmaster.is_alive(self._data)
 
     def stop(self) -> None:
-        """Stop the server, if it runs, whatever it is doing.
+        """Stop the server, if it runs, whatever it is doing; not a process in single-user mode, which somebody uses.
 
         Raises:
             Unavailable: the server does not stop.
         """
         running = Postmaster.read(self._data)
-        if running is None or not running.is_alive(self._data):
+        if running is None or running.pid < 0 or not running.is_alive(self._data):
             return
         for signal_, limit in _STOP_LIMITS:
             with suppress(ProcessLookupError):
                 os.kill(running.pid, signal_)
             deadline = self._clock.monotonic() + limit
             while running.is_alive(self._data) and self._clock.monotonic() < deadline:
-                wait(0.02)
+                time.sleep(0.02)
             if not running.is_alive(self._data):
                 break
             _log.warning("embedded.stop_delayed", data_dir=str(self._home), pid=running.pid, signal=signal_.name)
@@ -289,7 +290,7 @@ class Cluster:
         """
         deadline = self._clock.monotonic() + _SHOWS_LIMIT
         while process.poll() is None and not self.is_alive() and self._clock.monotonic() < deadline:
-            wait(0.02)
+            time.sleep(0.02)
 
     def _wait(self, seconds: float) -> None:
         if self._interrupted.wait(seconds):
