@@ -75,6 +75,7 @@ class Cluster:
         self._clock = clock
         self._downstream = downstream
         self._interrupted = interrupted
+        self.may_appear = False  #: whether a start was interrupted whose server had not shown itself in time
 
     def ensure_running(self, *, create: bool = True) -> Path:
         """Start the server unless it runs, and return the folder of its socket.
@@ -87,6 +88,7 @@ class Cluster:
             Unavailable: the server does not start; the message holds the end of its log.
             Interrupted: the process is to end.
         """
+        self.may_appear = False
         account = unprivileged_account(self._data, self._home)
         prepare_home(self._home, account)
         if not is_initialised(self._home):
@@ -289,7 +291,11 @@ class Cluster:
         It leaves the group of what started it, and until it has written its file, nothing says that it is there.
         """
         deadline = self._clock.monotonic() + _SHOWS_LIMIT
-        while process.poll() is None and not self.is_alive() and self._clock.monotonic() < deadline:
+        while process.poll() is None and not self.is_alive():
+            if self._clock.monotonic() >= deadline:
+                self.may_appear = True
+                _log.warning("embedded.left_running", data_dir=str(self._home), reason="it has not shown itself yet")
+                return
             time.sleep(0.02)
 
     def _wait(self, seconds: float) -> None:
