@@ -15,7 +15,7 @@ COMPOSE := docker compose --file $(DEPLOY)/compose.yaml
 # start processes wait more than they compute, which is why there are more workers than cores.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 
-# Properties are tried on a fifth of the examples where somebody waits for the answer (tests/conftest.py).
+# Properties are tried on a fifth of the examples in `make check` outside of CI (tests/conftest.py).
 QUICK := $(if $(CI),,--hypothesis-profile quick)
 
 # Compiled files are kept: without them, every worker compiles all of the tests again.

@@ -48,7 +48,8 @@ def test_at_fit_it_shows_the_share_of_each_project(visit: Visit, huge: Populated
     expect(page.locator(".models .quiet", has_text="fit shows the share of each project")).to_be_visible()
     eventually_true(page, f"() => ({_COLOURS})() > 3")
     assert [path for path in asked if path.startswith("/grid/cells")] == []
-    assert [path for path in asked if path.startswith("/grid/summary")]
+    # What a busy server has not answered in time is asked for again.
+    assert len([path for path in dict.fromkeys(asked) if path.startswith("/grid/summary")]) == 1
 
 
 def test_a_zoom_loads_the_models_in_sight_and_scrolling_the_next_ones(visit: Visit, huge: Populated) -> None:

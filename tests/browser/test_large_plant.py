@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.support.browser import Visitor, eventually_true, settled, text_of
 from tests.support.populated import HOSTILE, Populated
+from tests.support.slots import within_a_slot
 
 Visit = Callable[[str], Visitor]
 TILE = 128  #: rows that are painted at once
@@ -62,53 +63,68 @@ def test_a_model_is_found_by_three_letters(visit: Visit, large: Populated) -> No
 
 def test_the_same_address_shows_the_same_in_another_browser(visit: Visit, large: Populated) -> None:
     visitor = visit(large.url)
-    one = visitor.page("/models?view=table")
-    one.get_by_label("State").select_option("parked")
-    one.get_by_label("Search among the models").fill("pump")
-    expect(one).to_have_url(re.compile("q=pump"))
-    one.get_by_role("button", name="behind").click()
-    expect(one).to_have_url(re.compile("order=behind"))
-    settled(one)
-    expect(one.locator("tbody tr").first).to_contain_text("parked")
-    rows = one.locator("tbody tr").count()
 
-    other = visitor.page(one.url.removeprefix(large.url))
+    def one_and_other() -> tuple[Page, Page, str, str]:
+        one = visitor.page("/models?view=table")
+        one.get_by_label("State").select_option("parked")
+        one.get_by_label("Search among the models").fill("pump")
+        expect(one).to_have_url(re.compile("q=pump"))
+        one.get_by_role("button", name="behind").click()
+        expect(one).to_have_url(re.compile("order=behind"))
+        settled(one)
+        expect(one.locator("tbody tr").first).to_contain_text("parked")
+        other = visitor.page(one.url.removeprefix(large.url))
+        expect(other.locator("tbody tr").first).to_be_visible()
+        return one, other, text_of(one), text_of(other)
 
-    expect(other.locator("tbody tr")).to_have_count(rows)
-    assert text_of(other) == text_of(one)
+    one, other, text, same = within_a_slot(one_and_other)
+
+    assert same == text
+    assert other.locator("tbody tr").count() == one.locator("tbody tr").count()
     assert other.locator("select").evaluate_all("all => all.map(one => one.value)") == one.locator(
         "select"
     ).evaluate_all("all => all.map(one => one.value)")
 
 
 def test_back_and_forward_show_the_same_over_ten_steps(visit: Visit, large: Populated) -> None:
-    page = visit(large.url).page("/models?view=table")
-    places = []
-    for path in [
-        "q=0001",
-        "q=0002",
-        "q=0003",
-        "q=0004",
-        "q=0005",
-        "state=parked",
-        "state=silent",
-        "order=behind",
-        "q=pump&order=state",
-        "project=plant-3",
-    ]:
-        page.evaluate(_FOLLOW, f"?view=table&{path}")
-        settled(page)
-        expect(page.locator("tbody tr").first).to_be_visible()
-        places.append((page.url, text_of(page)))
+    visitor = visit(large.url)
 
-    for url, text in reversed(places[:-1]):
-        page.go_back()
+    def shown(page: Page) -> tuple[str, str]:
         settled(page)
-        assert (page.url, text_of(page)) == (url, text)
-    for url, text in places[1:]:
-        page.go_forward()
-        settled(page)
-        assert (page.url, text_of(page)) == (url, text)
+        return page.url, text_of(page)
+
+    def there_and_back() -> tuple[list[tuple[str, str]], ...]:
+        page = visitor.page("/models?view=table")
+        places = []
+        for path in [
+            "q=0001",
+            "q=0002",
+            "q=0003",
+            "q=0004",
+            "q=0005",
+            "state=parked",
+            "state=silent",
+            "order=behind",
+            "q=pump&order=state",
+            "project=plant-3",
+        ]:
+            page.evaluate(_FOLLOW, f"?view=table&{path}")
+            settled(page)
+            expect(page.locator("tbody tr").first).to_be_visible()
+            places.append((page.url, text_of(page)))
+        back, forward = [], []
+        for _ in places[1:]:
+            page.go_back()
+            back.append(shown(page))
+        for _ in places[1:]:
+            page.go_forward()
+            forward.append(shown(page))
+        return places, back, forward
+
+    places, back, forward = within_a_slot(there_and_back)
+
+    assert back == places[-2::-1]
+    assert forward == places[1:]
 
 
 def test_names_that_mean_harm_are_text(visit: Visit, large: Populated) -> None:

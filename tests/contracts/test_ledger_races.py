@@ -155,7 +155,7 @@ async def test_claims_of_a_batch_wait_for_no_task_that_is_locked(ledger: Ledgers
 async def test_writes_that_begin_together_wait_for_no_task_that_is_locked(ledger: Ledgers):
     claims = await claimed(ledger)
 
-    async with ledger.holding(task_row(claims[1])), asyncio.timeout(10):
+    async with ledger.holding(task_row(claims[1])), asyncio.timeout(60):
         begun = await ledger.executor.begin_writes(claims, LEASE)
 
     assert begun == {claims[0].task_id, claims[2].task_id}

@@ -369,6 +369,7 @@ def settings_cases(folder: Path) -> Iterator[Case]:
     for name, make, size in (
         ("keys", lambda n: "[http]\n" + "".join(f"k{number} = 1\n" for number in range(n)), 20_000),
         ("sinks", lambda n: "[[predictions]]\n" * n, 4_000),
+        ("named sinks", lambda n: "".join(f"[[predictions]]\nname = 's{number}'\n" for number in range(n)), 20_000),
         ("overrides", lambda n: "[[override]]\nmatch = 'a/*'\nhorizon = '9000d'\n" * n, 4_000),
         ("dots", lambda n: "x = '" + "a.b " * n + "'", 100_000),
         ("open quotes", lambda n: 'x = "\n' * n, 100_000),

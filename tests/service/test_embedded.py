@@ -96,6 +96,11 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def id_in(file: Path) -> int:
+    """The id of a process that a file holds."""
+    return int(file.read_text())
+
+
 async def ask(url: str, sql: str) -> object:
     connection = await asyncpg.connect(url)
     try:
@@ -220,9 +225,9 @@ async def test_a_server_that_nobody_would_stop_any_more_is_stopped_again_once_it
     await eventually(lambda: server_pid(home) is None, what="the server has ended")
 
 
-async def test_a_start_that_is_interrupted_before_the_server_has_written_its_file_leaves_none(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-):
+@pytest.fixture
+async def interrupted_start(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Opening the server is interrupted before it has written its file; the file with the id of its process."""
     async with open_embedded(home, settings=FAST):
         pass
     started, programs = home / "data" / "started", home / "slow"
@@ -241,11 +246,30 @@ async def test_a_start_that_is_interrupted_before_the_server_has_written_its_fil
 
     monkeypatch.setattr(cluster, "reachable_programs", slow)
     monkeypatch.setattr(cluster.Cluster, "_await_end", interrupted)
+    return started
+
+
+async def test_a_start_that_is_interrupted_before_the_server_has_written_its_file_leaves_none(
+    home: Path, interrupted_start: Path
+):
     with pytest.raises(cluster.Interrupted):
         await asyncio.to_thread(EmbeddedServer(home, FAST).open)
 
-    assert not is_running(int(started.read_text()))
+    assert not is_running(id_in(interrupted_start))
     assert server_pid(home) is None
+
+
+async def test_a_server_that_appears_after_its_user_has_stopped_to_wait_for_it_is_stopped(
+    home: Path, interrupted_start: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cluster, "_SHOWS_LIMIT", 0)
+    with capture_logs() as logs, pytest.raises(cluster.Interrupted):
+        await asyncio.to_thread(EmbeddedServer(home, FAST).open)
+
+    await eventually(lambda: not reapers(home), what="nothing waits any more")
+    assert not is_running(id_in(interrupted_start))
+    assert server_pid(home) is None
+    assert "embedded.left_running" in [log["event"] for log in logs]
 
 
 async def test_a_server_whose_only_user_was_killed_while_it_started_is_stopped_as_well(home: Path):

@@ -16,6 +16,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 from azure.eventhub import EventData
 from azure.eventhub.amqp import AmqpAnnotatedMessage
+from structlog.contextvars import bind_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 
 from latigo.domain.errors import Unavailable
@@ -662,6 +663,7 @@ async def test_whatever_happens_to_the_hub_the_receiver_goes_on_by_itself_afterw
     postgres_server: str, ledger_template: str
 ):
     async def goes_on_after(trouble: Callable[[Rig], Awaitable[None]]) -> None:
+        bind_contextvars(trouble=trouble.__name__)  # of this case alone, which is a task
         async with AsyncExitStack() as opened:
             url = await opened.enter_async_context(fresh_database(postgres_server, template=ledger_template))
             direct = await opened.enter_async_context(open_hub_queue(url))
@@ -683,7 +685,11 @@ async def test_whatever_happens_to_the_hub_the_receiver_goes_on_by_itself_afterw
             await worker.sees(after)
             await eventually(lambda: is_worked_off(queue))
 
-    await together({trouble.__name__: goes_on_after(trouble) for trouble in TROUBLES})
+    with capture_logs([merge_contextvars]) as logs:
+        await together({trouble.__name__: goes_on_after(trouble) for trouble in TROUBLES})
+
+    in_silence = {log["trouble"] for log in logs if log["event"] == "queue.client_replaced" and log["partitions"]}
+    assert refuses_links_as_the_service_does.__name__ in in_silence, "the client notices nothing"
 
 
 async def test_a_hub_that_was_made_anew_is_an_alarm_until_its_checkpoints_are_reset(queue: HubQueue):

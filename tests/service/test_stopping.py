@@ -120,7 +120,8 @@ async def test_a_process_that_still_waits_for_its_ledger_ends_at_once(sandbox: S
         assert await service.stop() == 0
 
 
-async def test_it_exits_within_its_time_while_the_ledger_is_unavailable(sandbox: Sandbox):
+async def test_it_does_not_wait_for_a_call_that_hangs_while_the_ledger_is_unavailable(sandbox: Sandbox):
+    """The call would last longer than its end is waited for here."""
     held = sandbox.gordo.controls.hang()
     async with serving(sandbox.config(executor=GRACE, models=HANGS)) as service:
         await service.meets(held)
@@ -128,3 +129,4 @@ async def test_it_exits_within_its_time_while_the_ledger_is_unavailable(sandbox:
             code = await service.stop()
 
     assert code == 0
+    assert sandbox.executed() == []

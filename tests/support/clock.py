@@ -62,6 +62,7 @@ class ManualClock:
 
 async def _let_others_run() -> None:
     """Return once all wait for something, which the loop of asyncio itself shows, or after so many turns."""
+    # Private to asyncio, but a fifth of the turns is enough where it is there, and unit tests make thousands of them.
     ready = getattr(asyncio.get_running_loop(), "_ready", (None,))
     for _ in range(_SETTLE):
         await asyncio.sleep(0)

@@ -40,7 +40,7 @@ FILES: Mapping[str, tuple[str | bytes, str]] = {
         "[http]\n" + "".join(f"k{number} = 1\n" for number in range(20_000)),
         "has 20000 problems",
     ),
-    "sinks": ("[[predictions]]\n" * 4_000, '"postgres" is the name of another sink already'),
+    "sinks": ("[[predictions]]\n" * 20_000, '"postgres" is the name of another sink already'),
     "long text": (f'[log]\nlevel = "{"x" * 900_000}"', "log.level: should be"),
     "long key": (f"[log]\n{'x' * 900_000} = 1", "unknown key"),
     "long URL": (f'[models]\nurl = "http://{"x" * 900_000}"', "models.url: is longer than 8192 characters"),

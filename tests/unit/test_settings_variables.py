@@ -132,7 +132,7 @@ def test_a_variable_that_may_mean_several_items_is_refused() -> None:
     with pytest.raises(UnclearVariable, match="tokens__anna__role") as refused:
         tables_of({"tokens__anna__role": "act"}, Root, {"tokens": {"Anna": {"role": "read"}, "ANNA": {}}})
 
-    assert (refused.value.key, refused.value.reason) == (("tokens",), "may mean each of ANNA, Anna")
+    assert (refused.value.key, refused.value.reason) == (("tokens", "anna"), "may mean each of ANNA, Anna")
 
 
 def test_only_items_have_names_of_any_case_and_keys_do_not() -> None:
@@ -161,4 +161,12 @@ def test_an_item_of_a_whole_table_that_may_be_several_of_the_file_is_refused() -
     with pytest.raises(UnclearVariable, match="tokens") as refused:
         tables_of({"tokens": '{"ANNA": {}}'}, Root, {"tokens": {"Anna": {}, "anna": {}}})
 
-    assert (refused.value.key, refused.value.reason) == (("tokens",), "may mean each of Anna, anna")
+    assert (refused.value.key, refused.value.reason) == (("tokens", "ANNA"), "may mean each of Anna, anna")
+
+
+def test_a_whole_table_that_has_an_item_of_the_file_twice_is_refused() -> None:
+    """Else one of the two tokens would be lost."""
+    with pytest.raises(UnclearVariable, match="tokens") as refused:
+        tables_of({"tokens": '{"ANNA": {"role": "act"}, "anna": {}}'}, Root, {"tokens": {"Anna": {}}})
+
+    assert (refused.value.key, refused.value.reason) == (("tokens", "Anna"), "sets it twice, in different case")

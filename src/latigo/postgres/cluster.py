@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from threading import Event
 from latigo.domain.errors import ConfigurationError, Unavailable
 from latigo.postgres.account import Account, unprivileged_account
 from latigo.postgres.places import is_initialised, prepare_home
-from latigo.postgres.postmaster import SOCKET, Postmaster, wait
+from latigo.postgres.postmaster import SOCKET, Postmaster
 from latigo.postgres.programs import VERSION, reachable_programs
 from latigo.runtime.clock import Clock
 from latigo.runtime.log import get_logger
@@ -74,6 +75,7 @@ class Cluster:
         self._clock = clock
         self._downstream = downstream
         self._interrupted = interrupted
+        self.may_appear = False  #: whether a start was interrupted whose server had not shown itself in time
 
     def ensure_running(self, *, create: bool = True) -> Path:
         """Start the server unless it runs, and return the folder of its socket.
@@ -86,6 +88,7 @@ class Cluster:
             Unavailable: the server does not start; the message holds the end of its log.
             Interrupted: the process is to end.
         """
+        self.may_appear = False
         account = unprivileged_account(self._data, self._home)
         prepare_home(self._home, account)
         if not is_initialised(self._home):
@@ -122,20 +125,20 @@ class Cluster:
         return postmaster is not None and postmaster.status == "starting" and postmaster.is_alive(self._data)
 
     def stop(self) -> None:
-        """Stop the server, if it runs, whatever it is doing.
+        """Stop the server, if it runs, whatever it is doing; not a process in single-user mode, which somebody uses.
 
         Raises:
             Unavailable: the server does not stop.
         """
         running = Postmaster.read(self._data)
-        if running is None or not running.is_alive(self._data):
+        if running is None or running.pid < 0 or not running.is_alive(self._data):
             return
         for signal_, limit in _STOP_LIMITS:
             with suppress(ProcessLookupError):
                 os.kill(running.pid, signal_)
             deadline = self._clock.monotonic() + limit
             while running.is_alive(self._data) and self._clock.monotonic() < deadline:
-                wait(0.02)
+                time.sleep(0.02)
             if not running.is_alive(self._data):
                 break
             _log.warning("embedded.stop_delayed", data_dir=str(self._home), pid=running.pid, signal=signal_.name)
@@ -288,8 +291,12 @@ class Cluster:
         It leaves the group of what started it, and until it has written its file, nothing says that it is there.
         """
         deadline = self._clock.monotonic() + _SHOWS_LIMIT
-        while process.poll() is None and not self.is_alive() and self._clock.monotonic() < deadline:
-            wait(0.02)
+        while process.poll() is None and not self.is_alive():
+            if self._clock.monotonic() >= deadline:
+                self.may_appear = True
+                _log.warning("embedded.left_running", data_dir=str(self._home), reason="it has not shown itself yet")
+                return
+            time.sleep(0.02)
 
     def _wait(self, seconds: float) -> None:
         if self._interrupted.wait(seconds):

@@ -227,7 +227,10 @@ class EmbeddedServer:
 
     @contextmanager
     def _guard(self, limit: float, *, create: bool = True) -> Iterator[None]:
-        """Hold the guard; the id of this process stays in it if that is killed meanwhile."""
+        """Hold the guard; the id of this process stays in it if that is killed meanwhile, or a server may yet appear.
+
+        The reaper looks for a server then, for a while.
+        """
         deadline = self._clock.monotonic() + limit
         path = self.home / GUARD
         with path.open("ab" if create else "r+b", buffering=0) as guard:
@@ -246,7 +249,8 @@ class EmbeddedServer:
             try:
                 yield
             finally:
-                guard.truncate(0)
+                if not self._cluster.may_appear:
+                    guard.truncate(0)
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:

@@ -1,23 +1,27 @@
 """A running PostgreSQL server, as its file ``postmaster.pid`` describes it."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
+
+from latigo.runtime.clock import SystemClock
 
 SOCKET = ".s.PGSQL.5432"
 _LOOKS = 50  #: at a file without an id, within a second: a server writes its id right after it has created the file
 _BETWEEN_LOOKS = 0.02  #: seconds
+_ID = re.compile(r"-?\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class Postmaster:
     """The process that ``postmaster.pid`` names; it may have ended without removing the file."""
 
-    pid: int
+    pid: int  #: 0: the file has none; negative: of a process in single-user mode, which is no server
     socket_dir: Path
     status: str  #: starting, ready, stopping, standby
 
@@ -25,21 +29,22 @@ class Postmaster:
     def read(cls, data: Path) -> "Postmaster | None":
         """Read the file in a data directory; None: no server runs there.
 
-        Blocks for up to a second where the file has no id, as in the moment in which a server starts.
+        Blocks for up to a second where the file is new and has no id yet, as in the moment in which a server starts.
         """
+        file = _pid_file(data)
         for look in range(_LOOKS):
             if look:
-                wait(_BETWEEN_LOOKS)
+                time.sleep(_BETWEEN_LOOKS)
             try:
-                lines = _pid_file(data).read_text(encoding="utf-8").splitlines()
+                lines = file.read_text(encoding="utf-8").splitlines()
+                written = file.stat().st_mtime
             except FileNotFoundError:
                 return None
-            if lines and lines[0].strip().isdigit():
-                break
-        if len(lines) < 8 or not lines[7].strip():
-            socket_dir = Path(lines[4]) if len(lines) > 4 and lines[4].strip() else data
-            return cls(int(lines[0]) if lines and lines[0].strip().isdigit() else 0, socket_dir, "starting")
-        return cls(int(lines[0]), Path(lines[4]), lines[7].strip())
+            pid = int(lines[0]) if lines and _ID.fullmatch(lines[0].strip()) else 0
+            if pid or abs(SystemClock().now().timestamp() - written) > _LOOKS * _BETWEEN_LOOKS:
+                break  # it has an id, or gets none any more, as on a full disk
+        socket_dir = Path(lines[4]) if len(lines) > 4 and lines[4].strip() else data
+        return cls(pid, socket_dir, lines[7].strip() if len(lines) > 7 and lines[7].strip() else "starting")
 
     def forget(self, data: Path) -> None:
         """Remove the files of a server that is dead.
@@ -67,20 +72,16 @@ class Postmaster:
 
         The id may belong to another process by now, such as the server of another directory.
         """
-        if self.pid <= 0:
+        pid = abs(self.pid)
+        if not pid:
             return False
         try:
-            os.kill(self.pid, 0)
+            os.kill(pid, 0)
         except ProcessLookupError:
             return False
         except PermissionError:
             pass
-        return _program_name(self.pid).startswith("postgres") and _works_in(self.pid, data)
-
-
-def wait(seconds: float) -> None:
-    """Block the calling thread."""
-    Event().wait(seconds)
+        return _program_name(pid).startswith("postgres") and _works_in(pid, data)
 
 
 def _pid_file(data: Path) -> Path:

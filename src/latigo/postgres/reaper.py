@@ -17,7 +17,7 @@ from typing import IO
 from latigo.postgres.presence import GUARD, POSTMASTER, PRESENT
 
 _PAUSE = 1.0  #: seconds until another attempt
-_LONGEST_START = 30  #: attempts, until a start whose user was killed has a server, or comes to nothing
+_LONGEST_START = 30  #: attempts, until a start that its user left, or was killed in, has a server, or comes to nothing
 
 
 def main(home: Path, alone: int) -> None:
@@ -62,8 +62,8 @@ def _is_over(home: Path, alone: int, *, may_be_starting: bool) -> bool:
         return True  # the folder is being deleted
     with guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
-        was_killed = bool(guard.read(1))  # the one that held it last, in the middle of a start or a stop
-        if (home / POSTMASTER).exists() or (was_killed and may_be_starting):
+        unfinished = bool(guard.read(1))  # by the one that held it last, which was killed in it, or left a start alone
+        if (home / POSTMASTER).exists() or (unfinished and may_be_starting):
             return False
         fcntl.flock(alone, fcntl.LOCK_UN)
         return True

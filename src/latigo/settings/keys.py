@@ -16,8 +16,8 @@ from pydantic_core import ErrorDetails
 _LONGEST_KEY = 100  #: characters of a part of a key that are shown, and compared with known ones
 #: What variables of equinor/latigo set, and the key that does so here.
 _FORMER = {"internal_event_hub": "task_queue.connection_string"}
-#: What the kubelet sets for a Service whose name begins as our variables do.
-_SERVICE_LINK = re.compile(r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
+#: What the kubelet sets for a Service whose name begins as our variables do, in lower case.
+_SERVICE_LINK = re.compile(r"\w+_(service_host|service_port(_\w+)?|port(_\d+_(tcp|udp|sctp)(_(proto|port|addr))?)?)")
 PLUGIN = "python:package.module:factory"
 PLUGIN_SECTIONS = ("sensors", "models", "predictions")  #: those for which packages can offer plug-ins
 #: The alternatives of a section that may be one table or several; they are no parts of keys.
@@ -93,7 +93,7 @@ def describe(
     Args:
         errors: of pydantic.
         root: the model that was validated.
-        variables: the environment variables that were read: as they were written, by name in upper case.
+        variables: the environment variables that were read: as they were written, by name in lower case.
         prefix: what their names begin with.
     """
     places = [_place(error["loc"], root) for error in errors]
@@ -107,18 +107,18 @@ def describe(
             yield from str(error["ctx"]["error"]).splitlines()
         elif error["type"] == "extra_forbidden":
             if place.parent not in of_unknown_kind:  # the right kind may well know the key
-                variable = prefix + place.variable
+                variable = prefix.lower() + place.variable
                 hint = _unknown_variable(place, root, prefix) if variable in variables else ""
                 yield (hint or _unknown_key(place, root)) + _origin(variable, variables)
         else:
-            yield _wrong_value(place, error) + _origin(prefix + place.variable, variables)
+            yield _wrong_value(place, error) + _origin(prefix.lower() + place.variable, variables)
 
 
 class _Place(NamedTuple):
     """Place of an error in the settings."""
 
     key: str = ""  #: as people write it: ``predictions[0].retention``
-    variable: str = ""  #: as the environment writes it, without the prefix
+    variable: str = ""  #: of the environment, without the prefix and in lower case
     last: str = ""
     around: Sequence[type[BaseModel]] = ()  #: the classes that may hold the last part of the key
     kinds: Sequence[type[BaseModel]] = ()  #: all kinds of the section around it
@@ -140,7 +140,7 @@ class _Place(NamedTuple):
         part = part[:_LONGEST_KEY]
         variable = f"{self.variable}__{part}" if self.key else part
         part = part or '""'
-        return _Place(f"{self.key}.{part}" if self.key else part, variable.upper(), part)
+        return _Place(f"{self.key}.{part}" if self.key else part, variable.lower(), part)
 
 
 def _place(loc: Sequence[str | int], root: type[BaseModel]) -> _Place:
@@ -165,7 +165,7 @@ def _place(loc: Sequence[str | int], root: type[BaseModel]) -> _Place:
 
 def _origin(variable: str, given: Mapping[str, str]) -> str:
     around = {variable.rsplit("__", below)[0] for below in range(variable.count("__") + 1)}  # those may be JSON
-    mine = around | {f"{variable}_FILE"}
+    mine = around | {f"{variable}_file"}
     names = sorted(given[name] for name in given if name in mine or name.startswith(f"{variable}__"))
     return f" (from {', '.join(names[:3])})" if names else ""
 

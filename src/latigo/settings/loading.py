@@ -142,8 +142,7 @@ class _Variables:
             variables.pop(name, None)
         self.names: dict[str, str] = {}
         for name in variables:
-            # Lower case first: that is what a key is, and not every letter has one in upper case that leads back to it.
-            if (same := self.names.setdefault(name.lower().upper(), name)) != name:
+            if (same := self.names.setdefault(name.lower(), name)) != name:
                 raise ConfigurationError(f"the environment variables {same} and {name} set the same key: keep one")
         self._values = {name[len(PREFIX) :].lower(): value for name, value in variables.items()}
 
@@ -176,7 +175,7 @@ class _Variables:
         except RecursionError:
             raise _nested("the environment variables") from None
         except UnclearVariable as error:
-            variable, key = self.names[(PREFIX + error.name).upper()], key_of(error.key)
+            variable, key = self.names[PREFIX.lower() + error.name], key_of(error.key)
             raise ConfigurationError(
                 f"the configuration has a problem (the environment):\n  {excerpt(key, _LONGEST_PROBLEM)}: "
                 f"{excerpt(variable, _LONGEST_PROBLEM)} {excerpt(error.reason, _LONGEST_PROBLEM)}"
@@ -186,7 +185,7 @@ class _Variables:
                 _check_depth({section: given}, f"the environment variables {PREFIX}{section.upper()}")
         given = {name.partition(DELIMITER)[0] for name in self._values}
         unknown: dict[str, Any] = {section: {} for section in sorted(given - set(Settings.model_fields))}
-        return known | unknown, {path: self.names[(PREFIX + name).upper()] for path, name in names.items()}
+        return known | unknown, {path: self.names[PREFIX.lower() + name] for path, name in names.items()}
 
 
 def _is_utf8(text: str) -> bool:

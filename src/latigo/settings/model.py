@@ -203,9 +203,11 @@ def _contradictory_sources(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _repeated_names(section: str, noun: str, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    before: set[str] = set()
     for n, name in enumerate(names):
-        if name in names[:n]:
+        if name in before:
             yield f"{section}[{n}].name", f'"{name}" is the name of another {noun} already'
+        before.add(name)
 
 
 def shown(value: object) -> Any:

@@ -50,7 +50,7 @@ def tables_of(variables: Mapping[str, str], root: type[BaseModel], file: Mapping
         file: what they are stronger than.
 
     Raises:
-        UnclearVariable: another one contradicts it, or it may mean several items.
+        UnclearVariable: another one contradicts it, it may mean several items, or it sets one twice.
     """
     tables: dict[str, Any] = {}
     names: dict[Path, str] = {}
@@ -73,7 +73,7 @@ def tables_of(variables: Mapping[str, str], root: type[BaseModel], file: Mapping
         value = _decoded(text) if _is_list_or_table(_below(kind, last)) else text
         if value is None and not parts:
             continue
-        value = _as_known(name, (*path, last), _below(kind, last), value, _within(below, last))
+        value = _with_names_of(name, (*path, last), _below(kind, last), value, _within(below, last))
         last = _item(name, path, last, table, below) if _names_items(kind) else last
         table.update(merge(table, {last: value}))
         names |= {(*path, last, *leaf): name for leaf, each in leaves(value) if each != {}}
@@ -84,7 +84,7 @@ def _within(table: Any, key: str) -> Any:
     return table.get(key) if isinstance(table, Mapping) else None
 
 
-def _as_known(variable: str, path: Path, kind: Any, value: Any, known: Any) -> Any:
+def _with_names_of(variable: str, path: Path, kind: Any, value: Any, known: Any) -> Any:
     """Return a value of which the items in tables have the names that known tables have for them."""
     if not isinstance(value, dict) or not isinstance(known, Mapping):
         return value
@@ -92,7 +92,9 @@ def _as_known(variable: str, path: Path, kind: Any, value: Any, known: Any) -> A
     for key, each in value.items():
         name = _item(variable, path, key, known) if _names_items(kind) else key
         name = key if name in value else name  # it has both
-        named[name] = _as_known(variable, (*path, name), _below(kind, key), each, known.get(name))
+        if name in named:
+            raise UnclearVariable(variable, (*path, name), "sets it twice, in different case")
+        named[name] = _with_names_of(variable, (*path, name), _below(kind, key), each, known.get(name))
     return named
 
 
@@ -100,7 +102,7 @@ def _item(variable: str, path: Path, name: str, *tables: Any) -> str:
     """Return the name that the item has in one of the tables, where it differs by nothing but its case."""
     items = {key for table in tables if isinstance(table, Mapping) for key in table if key.lower() == name.lower()}
     if name not in items and len(items) > 1:
-        raise UnclearVariable(variable, path, f"may mean each of {', '.join(sorted(items))}")
+        raise UnclearVariable(variable, (*path, name), f"may mean each of {', '.join(sorted(items))}")
     return name if name in items or not items else items.pop()
 
 

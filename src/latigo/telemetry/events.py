@@ -7,7 +7,7 @@ colon. What stands in many events has one name: ``error``, ``reason``, ``duratio
 """
 
 EVENTS = {
-    "batch.separated": "A statement for many tasks met a bug, and each of them is asked for alone: error, count.",
+    "batch.separated": "A statement for several tasks failed unexpectedly; each is sent alone: error, count.",
     "call.failed": "A call failed and is retried in a moment: attempt, error, wait_s.",
     "circuit.closed": "A downstream answers again; its circuit is closed: downstream.",
     "circuit.opened": "A downstream failed too often; its circuit is open and holds back calls: downstream, reason.",

@@ -113,7 +113,6 @@ def content_policy(frame_ancestors: Sequence[str] = ()) -> str:
     )
 
 
-@cache
 def first_modules(screen: str) -> tuple[str, ...]:
     """Return the modules without which a screen is not drawn: the frame, that of the screen, and what they import.
 

@@ -33,7 +33,7 @@ from latigo.wiring.plugins import extra
 from latigo.wiring.roster import NoRoster
 from latigo.wiring.sampling import describe_sample, describe_unknown, evenly, sample
 from latigo.wiring.sinks import open_store
-from latigo.wiring.sources import numbered, open_source, require_different_circuits, routing_of
+from latigo.wiring.sources import open_numbered, open_source, require_different_circuits, routing_of
 
 #: Time that an event hub gets to answer.
 QUEUE_LIMIT = timedelta(seconds=20)
@@ -175,8 +175,8 @@ async def _source(
         clock = SystemClock()
         bad = BadReadings(clock)
         async with AsyncExitStack() as opened:
-            with numbered("sensors", number, len(settings.sources)):
-                source = await opened.enter_async_context(open_source(section, clock, bad))
+            context = open_source(section, clock, bad)
+            source = await open_numbered(opened, "sensors", number, len(settings.sources), context)
             circuits.append(source.downstream)
             answer = f"{source.downstream}, {await source.ping()}"
             of_models = await tags
@@ -264,8 +264,8 @@ async def _sink(
     if isinstance(chosen, PostgresSink) and database is None and to_be_created:
         return "is created together with the ledger"
     async with AsyncExitStack() as opened:
-        with numbered("predictions", number, len(settings.predictions)):
-            store = await opened.enter_async_context(open_store(chosen, database))
+        context = open_store(chosen, database)
+        store = await open_numbered(opened, "predictions", number, len(settings.predictions), context)
         try:
             return await store.ping(projects)
         except NotImplementedError:

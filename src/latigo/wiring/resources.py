@@ -35,7 +35,7 @@ from latigo.wiring.ledger import open_ledger, user_at_host
 from latigo.wiring.plugins import extra
 from latigo.wiring.role_names import RoleName
 from latigo.wiring.sinks import SinkSettings, open_store
-from latigo.wiring.sources import numbered, open_sensors
+from latigo.wiring.sources import open_numbered, open_sensors
 
 _log = get_logger(__name__)
 
@@ -44,12 +44,12 @@ _log = get_logger(__name__)
 async def open_sinks(
     settings: Settings, database: Database | None, tasks: InProgress | None = None
 ) -> AsyncIterator[Sequence[Sink]]:
-    """Open all sinks for predictions; as `open_sink`."""
+    """Open all stores as sinks; see `open_store` for errors."""
     async with AsyncExitStack() as opened:
         sinks = []
         for number, section in enumerate(settings.predictions):
-            with numbered("predictions", number, len(settings.predictions)):
-                sinks.append(await opened.enter_async_context(open_sink(section, database, tasks)))
+            sink = open_sink(section, database, tasks)
+            sinks.append(await open_numbered(opened, "predictions", number, len(settings.predictions), sink))
         yield sinks
 
 
@@ -57,7 +57,7 @@ async def open_sinks(
 async def open_sink(
     settings: SinkSettings, database: Database | None, tasks: InProgress | None = None
 ) -> AsyncIterator[Sink]:
-    """Open a sink for predictions; as `open_store`."""
+    """Open a store as a sink; see `open_store` for errors."""
     async with open_store(settings, database, tasks) as store:
         first = None
         if isinstance(settings, TimeseriesSink) and settings.metadata and database is not None:

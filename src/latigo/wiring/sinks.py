@@ -28,7 +28,7 @@ async def open_store(
     """
     match settings:
         case PostgresSink() as postgres:
-            from latigo.providers.postgres import PostgresPredictions  # noqa: PLC0415 - the module says why
+            from latigo.providers.postgres import PostgresPredictions  # noqa: PLC0415 - loads its statements
 
             if database is None:
                 raise Unavailable("is in the ledger's database, which is unavailable", downstream=DOWNSTREAM)
@@ -39,7 +39,7 @@ async def open_store(
             async with open_influx(influx) as store:
                 yield store
         case TimeseriesSink() as timeseries:
-            from latigo.providers.timeseries import open_predictions  # noqa: PLC0415 - as above
+            from latigo.providers.timeseries import open_predictions  # noqa: PLC0415 - loads aiohttp
 
             async with open_predictions(timeseries, SystemClock(), database, tasks) as store:
                 yield store

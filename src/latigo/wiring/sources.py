@@ -1,12 +1,13 @@
 """Opens the sources of readings that the settings name, and loads the clients of those alone."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, assert_never
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from latigo.domain.errors import ConfigurationError
 from latigo.providers.protocols import SensorSource
 from latigo.providers.routed import RoutedSensors, Routing
+from latigo.providers.simulated import Plant, PlantSensors
 from latigo.runtime.clock import Clock
 from latigo.settings import (
     FileSensors,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from latigo.providers.bad_readings import BadReadings
     from latigo.providers.timeseries import Savings
     from latigo.runtime.in_progress import InProgress
+
+_Opened = TypeVar("_Opened")
 
 
 @asynccontextmanager
@@ -51,18 +54,29 @@ async def open_sensors(
     async with AsyncExitStack() as opened:
         sources = []
         for number, section in enumerate(settings.sources):
-            with numbered("sensors", number, len(settings.sources)):
-                source = open_source(section, clock, bad, database, savings, tasks)
-                sources.append(await opened.enter_async_context(source))
+            source = open_source(section, clock, bad, database, savings, tasks)
+            sources.append(await open_numbered(opened, "sensors", number, len(settings.sources), source))
         require_different_circuits([source.downstream for source in sources])
         yield sources[0] if len(sources) == 1 else RoutedSensors(sources, routing_of(settings))
 
 
-@contextmanager
-def numbered(table: str, number: int, count: int) -> Iterator[None]:
-    """Name the table of the settings in an error, where there are several of it."""
+async def open_numbered(
+    opened: AsyncExitStack, table: str, number: int, count: int, context: AbstractAsyncContextManager[_Opened]
+) -> _Opened:
+    """Enter the context of one table of the settings, until the stack is closed.
+
+    Args:
+        opened: the stack.
+        table: section of the settings.
+        number: of the table in it.
+        count: of all tables in it; where there are several, an error names this one.
+        context: what the table is opened with.
+
+    Raises:
+        ConfigurationError: it cannot be used as it is configured.
+    """
     try:
-        yield
+        return await opened.enter_async_context(context)
     except ConfigurationError as error:
         if count == 1:
             raise
@@ -98,7 +112,7 @@ async def open_source(
     """Open one source of readings; the arguments are those of `open_sensors`."""
     match section:
         case FileSensors() as files:
-            from latigo.providers.files import open_files  # noqa: PLC0415 - the module says why
+            from latigo.providers.files import open_files  # noqa: PLC0415 - loads pyarrow
 
             async with open_files(files, clock, bad) as source:
                 yield source
@@ -108,13 +122,11 @@ async def open_source(
             async with open_influx_sensors(influx, clock, bad) as source:
                 yield source
         case TimeseriesSensors() as timeseries:
-            from latigo.providers.timeseries import open_sensors as open_timeseries_sensors  # noqa: PLC0415 - as above
+            from latigo.providers.timeseries import open_sensors as open_timeseries  # noqa: PLC0415 - loads aiohttp
 
-            async with open_timeseries_sensors(timeseries, clock, bad, database, savings, tasks) as source:
+            async with open_timeseries(timeseries, clock, bad, database, savings, tasks) as source:
                 yield source
         case SimulatedSensors() as simulated:
-            from latigo.providers.simulated import Plant, PlantSensors  # noqa: PLC0415 - as above
-
             plant = Plant(simulated.seed, period=simulated.step)
             yield PlantSensors(plant, clock.now, any_tag=True, name=simulated.source_name)
         case PluginSensors() as plugin:

@@ -1,7 +1,6 @@
 """The OpenAPI document, made from the endpoints; pure."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -55,8 +54,7 @@ def document(endpoints: Sequence[Endpoint[Any, Any]]) -> dict[str, Any]:
     }
 
 
-@cache
-def _schemas(models: tuple[tuple[type[BaseModel], Any], ...]) -> tuple[Mapping[Any, str], Mapping[str, Any]]:
+def _schemas(models: Sequence[tuple[type[BaseModel], Any]]) -> tuple[Mapping[Any, str], Mapping[str, Any]]:
     """Return the name of each model, and the schemas by their names: a tenth of a second of work for all endpoints."""
     by_model, definitions = models_json_schema(models, ref_template=_REF)
     names = {model: reference["$ref"].rpartition("/")[2] for (model, _), reference in by_model.items()}
