@@ -1,6 +1,5 @@
 """A failover that loses commits: the standby that takes over had not received the newest ones of the ledger."""
 
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -16,10 +15,9 @@ FIRST, LOST = 6, 4  # calls of Gordo that are settled before the standby falls b
 _SETTLED = "SELECT count(*) FROM task_history WHERE outcome = 'stored'"
 
 
-def processes_of_primary(pair: Pair) -> Iterator[psutil.Process]:
+def processes_of_primary(pair: Pair) -> list[psutil.Process]:
     postmaster = psutil.Process(int((pair.home / "data" / "postmaster.pid").read_text().splitlines()[0]))
-    yield postmaster
-    yield from postmaster.children()
+    return [postmaster, *postmaster.children()]  # all before any of them is killed: the others have no parent then
 
 
 async def settled(port: int) -> int:
