@@ -46,7 +46,7 @@ def stop_when_unused(home: Path, present: IO[bytes], alone: int) -> None:
         if (home / POSTMASTER).exists():
             attempts = 0
             from latigo.domain.errors import LatigoError  # noqa: PLC0415 - waiting takes less memory without them
-            from latigo.postgres.embedded import EmbeddedServer  # noqa: PLC0415 - as above
+            from latigo.postgres.embedded import EmbeddedServer  # noqa: PLC0415 - waiting takes less memory without it
 
             with suppress(LatigoError):
                 if EmbeddedServer(home).stop_unused(lambda: fcntl.flock(alone, fcntl.LOCK_UN)):

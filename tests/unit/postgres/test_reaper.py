@@ -1,4 +1,4 @@
-"""What stops an embedded server once nobody uses it, between its attempts."""
+"""What stops an embedded server when it has no user left, between its attempts."""
 
 import fcntl
 from pathlib import Path
