@@ -125,7 +125,7 @@ class Cluster:
         return postmaster is not None and postmaster.status == "starting" and postmaster.is_alive(self._data)
 
     def stop(self) -> None:
-        """Stop the server, if it runs, whatever it is doing; not a process in single-user mode, which an operator has opened.
+        """Stop the server, if it runs, whatever it is doing, but not one that an operator runs by hand.
 
         Raises:
             Unavailable: the server does not stop.
