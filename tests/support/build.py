@@ -1,5 +1,6 @@
 """Sensible things to test with, short to write."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from latigo.domain.lane_share import LaneShare
@@ -7,7 +8,7 @@ from latigo.domain.model import DatasetConfig, ModelRef, ModelSpec
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
 from latigo.executor.circuits import CircuitRules
-from latigo.ledger.protocol import ModelEntry
+from latigo.ledger.protocol import ModelEntry, Need
 from latigo.ledger.settling import RetryRules
 from latigo.settings import Settings
 from latigo.wiring import roles
@@ -56,6 +57,24 @@ def an_entry(
         enabled=enabled,
         recompute=recompute,
     )
+
+
+def a_need(
+    model_id: int,
+    ref: ModelRef,
+    windows: Mapping[Lane, Window],
+    *,
+    epoch: int = 1,
+    covered_end: datetime | None = None,
+    request: int | None = None,
+) -> Need:
+    return Need(model_id, ref.project, ref.name, epoch, covered_end, request, bounds_of(windows))
+
+
+def bounds_of(windows: Mapping[Lane, Window]) -> tuple[datetime | None, ...]:
+    """Return start and end of the window of each lane, as a `Need` has them."""
+    spans = [(windows[lane].start, windows[lane].end) if lane in windows else (None, None) for lane in Lane]
+    return tuple(time for span in spans for time in span)
 
 
 def retry_rules() -> RetryRules:

@@ -46,7 +46,7 @@ from latigo.ledger.protocol import (
     UnpostedMetadata,
 )
 from latigo.runtime.clock import Clock
-from tests.support.build import a_spec
+from tests.support.build import a_spec, bounds_of
 
 IDENTITY = LedgerIdentity(UUID(int=1), 1)
 
@@ -161,7 +161,9 @@ class MemoryPlanning:
     async def needs(self, max_catch_up: timedelta) -> Sequence[Need]:
         self._ask("needs")
         needs = [
-            need._replace(windows={lane: w for lane, w in need.windows.items() if lane.is_live not in self._out(need)})
+            need._replace(
+                bounds=bounds_of({lane: w for lane, w in need.windows.items() if lane.is_live not in self._out(need)})
+            )
             for need in self.desired
         ]
         return [need for need in needs if need.windows]
@@ -194,7 +196,7 @@ class MemoryPlanning:
         self._ask("circuits")
         return self.board.listed()
 
-    async def changed_tags(self, known: Mapping[int, int]) -> Sequence[ModelTags]:
+    async def changed_tags(self, known: Mapping[int, int]) -> list[ModelTags]:
         self._ask("changed_tags")
         tags = a_spec("any").dataset.tags
         return [

@@ -13,8 +13,8 @@ from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Retry
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
-from latigo.ledger.protocol import ExecutorLedger, ModelLedger, Need, Planned, SchedulerLedger
-from tests.support.build import NOW, a_spec, a_task, an_entry, window
+from latigo.ledger.protocol import ExecutorLedger, ModelLedger, Planned, SchedulerLedger
+from tests.support.build import NOW, a_need, a_spec, a_task, an_entry, window
 from tests.support.clock import ManualClock
 from tests.support.ledgers import Ledgers, open_ledgers
 from tests.support.memory_ledgers import MemoryModels, MemoryPlanning, MemoryWork, a_circuit
@@ -133,7 +133,7 @@ class LedgersInMemory:
     async def add_need(self, name: str, project: str = "plant") -> None:
         desired = self.planning.desired
         windows = {Lane.LIVE: LIVE, Lane.BACKFILL: window("10:00", "11:00")}
-        desired.append(Need(len(desired) + 1, ModelRef(project, name), 1, windows, None))
+        desired.append(a_need(len(desired) + 1, ModelRef(project, name), windows))
 
     async def supersede(self, name: str) -> None:
         self.planning.raise_epoch(name)

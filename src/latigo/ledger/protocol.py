@@ -47,6 +47,9 @@ class ClaimLost(Exception):
 MANY_NEEDS: Final = 5_000
 
 
+_LANES = tuple(Lane)
+
+
 class Need(NamedTuple):
     """Missing windows of one model that can be planned now: at most one per lane.
 
@@ -54,14 +57,45 @@ class Need(NamedTuple):
     the newest window that an overtaken claim may have written over; manual is the newest that a request wants. One
     window, or one run of windows in lane backfill, can be outstanding in all lanes but live together: see
     `SchedulerLedger.plan`.
+
+    There may be as many as models, and all of them are kept until they have been planned. So a need has no objects that
+    Python's collector has to walk, and its windows are made when they are asked for.
     """
 
     model_id: int
-    ref: ModelRef
+    project: str
+    name: str
     epoch: int
-    windows: Mapping[Lane, Window]
     covered_end: datetime | None  #: None: never covered
-    request: int | None = None  #: that wants the manual window
+    request: int | None  #: that wants the manual window
+    bounds: tuple[datetime | None, ...]  #: start and end of the window of each lane, in the order of `Lane`, or None
+
+    @property
+    def ref(self) -> ModelRef:
+        """The model that lacks something."""
+        return ModelRef(self.project, self.name)
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """The lanes in which something is missing."""
+        return [lane for lane, start in zip(_LANES, self.bounds[::2], strict=True) if start is not None]
+
+    @property
+    def windows(self) -> Mapping[Lane, Window]:
+        """What is missing, by lane."""
+        return {lane: self.window(lane) for lane in self.lanes}
+
+    def window(self, lane: Lane) -> Window:
+        """Return what is missing in a lane.
+
+        Raises:
+            KeyError: nothing is.
+        """
+        place = 2 * _LANES.index(lane)
+        start, end = self.bounds[place : place + 2]
+        if start is None or end is None:
+            raise KeyError(lane)
+        return Window(start, end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,7 +423,7 @@ class SchedulerLedger(Protocol):
     async def circuits(self) -> Sequence[Circuit]:
         """Return the open circuits."""
 
-    async def changed_tags(self, known: Mapping[int, int]) -> Sequence[ModelTags]:
+    async def changed_tags(self, known: Mapping[int, int]) -> list[ModelTags]:
         """Return the tags of every active model whose epoch, by the model's id, is not the known one."""
 
     async def probing(self) -> Mapping[int, str]:

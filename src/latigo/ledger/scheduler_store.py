@@ -41,7 +41,7 @@ from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_coverage, to_window
 from latigo.postgres.statements import load_statements
 from latigo.runtime.collector import collector_paused
-from latigo.runtime.off_loop import off_loop
+from latigo.runtime.off_loop import off_loop, taken_out
 
 SQL = load_statements("latigo.ledger", "sql/scheduler.sql")
 
@@ -99,12 +99,12 @@ class PostgresSchedulerLedger:
     async def circuits(self) -> Sequence[Circuit]:
         return await read_circuits(self._database)
 
-    async def changed_tags(self, known: Mapping[int, int]) -> Sequence[ModelTags]:
+    async def changed_tags(self, known: Mapping[int, int]) -> list[ModelTags]:
         rows = await self._database.fetch(SQL["changed_tags"], list(known), list(known.values()))
         return await off_loop(
             len(rows),
             MANY_NEEDS,
-            lambda: [ModelTags(row["id"], row["epoch"], row["project"], row["tags"]) for row in rows],
+            lambda: [ModelTags(row["id"], row["epoch"], row["project"], row["tags"]) for row in taken_out(rows)],
         )
 
     async def probing(self) -> Mapping[int, str]:
@@ -200,20 +200,12 @@ class PostgresSchedulerLedger:
         return len(await self._database.fetch(SQL["unpark_crashes"], version))
 
 
-#: Where the window of a lane begins in the last columns of the statement ``needs``; it ends in the next one.
-_BOUNDS = ((Lane.LIVE, 0), (Lane.BACKFILL, 2), (Lane.REPAIR, 4), (Lane.MANUAL, 6))
-
-
-def needs_of(rows: Sequence[Any]) -> list[Need]:
-    """Return rows of the statement ``needs``, whose last columns are begin and end of each lane's window, or null."""
-    needs = []
-    for model_id, project, name, epoch, covered_end, request, *bounds in rows:
-        windows: dict[Lane, Window] = {}
-        for lane, place in _BOUNDS:
-            if start := bounds[place]:
-                windows[lane] = Window(start, bounds[place + 1])
-        needs.append(Need(model_id, ModelRef(project, name), epoch, windows, covered_end, request))
-    return needs
+def needs_of(rows: list[Any]) -> list[Need]:
+    """Return rows of the statement ``needs``, whose columns are those of `Need`; the list of rows is empty then."""
+    return [
+        Need(model_id, project, name, epoch, covered_end, request, tuple(bounds))
+        for model_id, project, name, epoch, covered_end, request, *bounds in taken_out(rows)
+    ]
 
 
 async def make_partitions(connection: Any) -> None:

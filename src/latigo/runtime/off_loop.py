@@ -1,7 +1,7 @@
 """Work that would hold up the event loop."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
 from itertools import groupby
 from typing import Final, TypeVar
@@ -16,6 +16,13 @@ _SORTED_AT_ONCE: Final = 10_000  #: texts; sorting lets no other thread run
 async def off_loop(size: int, large: int, work: Callable[[], T]) -> T:
     """Return the result of the work; it is done in a thread if its ``size`` is ``large``."""
     return work() if size < large else await asyncio.to_thread(work)
+
+
+def taken_out(items: list[T]) -> Iterator[T]:
+    """Yield the items in order, each taken out of the list: a list releases all of them at once, and no thread runs."""
+    items.reverse()
+    while items:
+        yield items.pop()
 
 
 def in_order(texts: Sequence[str]) -> list[str]:

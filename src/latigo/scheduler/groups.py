@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from latigo.ledger.protocol import MANY_NEEDS, ModelTags, SchedulerLedger
-from latigo.runtime.off_loop import off_loop
+from latigo.runtime.off_loop import off_loop, taken_out
 
 
 class Group(NamedTuple):
@@ -68,12 +68,12 @@ class Sources:
             if changed or named != self._groups.projects:
                 models = len(self._epochs) + len(changed)
                 self._groups = await off_loop(models, MANY_NEEDS, lambda: self._with(changed, named))
-                self._epochs |= {model.model_id: model.epoch for model in changed}
             return self._groups
         return Groups(list(projects), self._names)
 
-    def _with(self, changed: Sequence[ModelTags], projects: Sequence[str]) -> Groups:
+    def _with(self, changed: list[ModelTags], projects: Sequence[str]) -> Groups:
         by_model = dict(self._groups.by_model)
-        for model in changed:
+        for model in taken_out(changed):
+            self._epochs[model.model_id] = model.epoch
             by_model[model.model_id] = Group(model.project, tuple(sorted(set(self._of(model.tags)))))
         return Groups(projects, self._names, by_model)

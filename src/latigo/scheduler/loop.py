@@ -172,7 +172,7 @@ class Scheduler:
             await self._ledger.forgive_crashes(self._rules.version)
             for sink in await self._ledger.require_sinks(term, self._sinks) if self._sinks else ():
                 _log.warning("sink.joined", downstream=sink)
-            self._agenda, self._next_upkeep, self._next_listing, self._relist = Agenda(), 0.0, 0.0, RELIST
+            self._read_at, self._next_upkeep, self._next_listing, self._relist = -math.inf, 0.0, 0.0, RELIST
             self._freshness.forget()
         self._lease.hold(term, requested + self._rules.lease.total_seconds())
 
@@ -180,7 +180,6 @@ class Scheduler:
         if self._lease.term is not None:
             _log.warning("lease.lost", reason=reason)
         self._lease.lose()
-        self._agenda = Agenda()
 
     async def _list_if_leading(self) -> None:
         if self._lease.term is None or self._clock.monotonic() < self._next_listing:
@@ -197,6 +196,7 @@ class Scheduler:
     async def _plan_if_leading(self) -> None:
         term = self._lease.term
         if term is None:
+            await self._on_agenda(Agenda.clear)  # another scheduler plans
             return
         await self._maintain(term)
         if self._clocks_agree:
@@ -273,9 +273,7 @@ class Scheduler:
             await self._plan_probes(term, groups, blockade)
             if blockade.blocked:
                 await self._on_agenda(
-                    lambda agenda: agenda.drop(
-                        lambda need: groups.of(need.model_id, need.ref.project) in blockade.blocked
-                    )
+                    lambda agenda: agenda.drop(lambda need: groups.of(need.model_id, need.project) in blockade.blocked)
                 )
             room_in_background = 0 if limits.backfill_paused else int(most * BACKGROUND_PART) - out.background
             if planned := await self._take(room, room_in_background, out.room):
@@ -301,9 +299,8 @@ class Scheduler:
         return await off_loop(len(firsts), MANY_TASKS, lambda: in_runs(firsts, continued, room, room_in_background))
 
     async def _on_agenda(self, work: Callable[[Agenda], T]) -> T:
-        """Return the result of work on the agenda, which only planning changes; who loses the lease replaces it."""
-        agenda = self._agenda
-        return await off_loop(len(agenda), MANY_NEEDS, lambda: work(agenda))
+        """Return the result of work on the agenda, which only planning changes."""
+        return await off_loop(len(self._agenda), MANY_NEEDS, lambda: work(self._agenda))
 
     async def _blockade(self) -> tuple[Groups, Blockade]:
         circuits = await self._open_circuits()
@@ -329,6 +326,7 @@ class Scheduler:
         too_soon = now < self._read_at + self._read_cost / READING_SHARE
         if too_soon or (self._agenda and now < self._read_at + REREAD.total_seconds()):
             return
+        await self._on_agenda(Agenda.clear)
         needs = await self._ledger.needs(self._rules.max_catch_up)
         self._agenda = await off_loop(len(needs), MANY_NEEDS, lambda: Agenda.of(needs))
         self._read_at, self._read_cost = now, self._clock.monotonic() - now
@@ -343,7 +341,7 @@ class Scheduler:
     async def _plan_probe(self, term: Term, groups: Groups, group: Group, circuits: Sequence[str]) -> bool:
         """Plan one task of a blocked group as a probe. Return whether there was any."""
         probe = await self._on_agenda(
-            lambda agenda: agenda.take_probe(lambda need: groups.of(need.model_id, need.ref.project) == group)
+            lambda agenda: agenda.take_probe(lambda need: groups.of(need.model_id, need.project) == group)
         )
         if probe and await self._ledger.plan(term, [probe], probes=circuits):
             return True

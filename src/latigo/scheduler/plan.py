@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import zip_longest
+from operator import attrgetter
 
 from latigo.domain.lane_share import LaneShare
 from latigo.domain.task import Lane
@@ -38,17 +39,25 @@ class Agenda:
         lanes: dict[Lane, dict[str, list[Need]]] = {lane: {} for lane in Lane}
         with collector_paused():
             for need in needs:
-                for lane in need.windows:
-                    lanes[lane].setdefault(need.ref.project, []).append(need)
+                for lane in need.lanes:
+                    lanes[lane].setdefault(need.project, []).append(need)
             return cls({lane: deque(_in_turns(lane, lacking)) for lane, lacking in lanes.items() if lacking})
 
     def __len__(self) -> int:
         return sum(map(len, self.lanes.values()))
 
     def drop(self, blocked: Callable[[Need], bool]) -> None:
-        """Remove needs that must not be planned now."""
-        kept = {lane: deque(need for need in needs if not blocked(need)) for lane, needs in self.lanes.items()}
-        self.lanes = {lane: needs for lane, needs in kept.items() if needs}
+        """Remove needs that must not be planned now, one by one (see `taken_out`)."""
+        for needs in self.lanes.values():
+            for _ in range(len(needs)):
+                need = needs.popleft()
+                if not blocked(need):
+                    needs.append(need)
+        self.lanes = {lane: needs for lane, needs in self.lanes.items() if needs}
+
+    def clear(self) -> None:
+        """Remove all needs, one by one (see `taken_out`)."""
+        self.drop(lambda _: True)
 
     def take(
         self,
@@ -110,7 +119,7 @@ class Agenda:
         if not needs:
             del self.lanes[lane]
         request = need.request if lane is Lane.MANUAL else None
-        return Planned(need.model_id, need.epoch, need.windows[lane], lane, request=request)
+        return Planned(need.model_id, need.epoch, need.window(lane), lane, request=request)
 
 
 def _in_turns(lane: Lane, by_project: Mapping[str, Sequence[Need]]) -> list[Need]:
@@ -119,18 +128,19 @@ def _in_turns(lane: Lane, by_project: Mapping[str, Sequence[Need]]) -> list[Need
     Those of each project are sorted by themselves: sorting lets no other thread run.
     """
     queues = {project: _ordered(lane, needs) for project, needs in by_project.items()}
-    projects = [first.ref.project for first in _ordered(lane, [queue[0] for queue in queues.values()])]
+    projects = [first.project for first in _ordered(lane, [queue[0] for queue in queues.values()])]
     turns = zip_longest(*(queues[project] for project in projects))
     return [need for turn in turns for need in turn if need is not None]
 
 
 def _ordered(lane: Lane, needs: Iterable[Need]) -> list[Need]:
     if lane.is_live:
-        by_name = sorted(needs, key=lambda need: need.ref)
-        forth = [need for need in by_name if not _is_reversed(need.windows[lane])]
-        back = [need for need in reversed(by_name) if _is_reversed(need.windows[lane])]
-        return sorted([*forth, *back], key=lambda need: need.covered_end or _NEVER_COVERED)
-    return sorted(needs, key=lambda need: (-need.windows[lane].end.timestamp(), *need.ref))
+        forth: list[Need] = []
+        back: list[Need] = []
+        for need in sorted(needs, key=attrgetter("project", "name")):
+            (back if _is_reversed(need.window(lane)) else forth).append(need)
+        return sorted([*forth, *reversed(back)], key=lambda need: need.covered_end or _NEVER_COVERED)
+    return sorted(needs, key=lambda need: (-need.window(lane).end.timestamp(), *need.ref))
 
 
 def _is_reversed(window: Window) -> bool:

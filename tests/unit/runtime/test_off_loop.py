@@ -15,7 +15,7 @@ from latigo.providers.gordo.catalogue import GordoCatalogue
 from latigo.providers.gordo.metadata import model_spec
 from latigo.providers.gordo.responses import Response, document
 from latigo.runtime.documents import MOST_VALUES
-from latigo.runtime.off_loop import LARGE_DOCUMENT, in_order, off_loop
+from latigo.runtime.off_loop import LARGE_DOCUMENT, in_order, off_loop, taken_out
 from latigo.runtime.redaction import redact_within
 
 
@@ -27,6 +27,16 @@ async def test_only_large_work_is_done_in_a_thread(size: int, in_thread: bool) -
 async def test_an_error_of_the_work_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         await off_loop(100, 100, lambda: 1 // 0)
+
+
+@given(st.lists(st.integers()))
+def test_items_are_taken_out_in_order_one_by_one(items: list[int]) -> None:
+    left = items.copy()
+
+    taken = [(item, len(left)) for item in taken_out(left)]
+
+    assert [item for item, _ in taken] == items
+    assert [still for _, still in taken] == list(reversed(range(len(items))))
 
 
 @given(st.lists(st.text(max_size=2)), st.integers(1, 4))

@@ -17,6 +17,7 @@ from latigo.ledger.protocol import Need, Planned
 from latigo.scheduler.groups import Group
 from latigo.scheduler.plan import Agenda, Blockade, blockade_of, in_runs
 from tests.support.build import HALF_HOUR, at, window
+from tests.support.build import a_need as build_need
 
 LIVE, BACK = window("11:30", "12:00"), window("09:00", "10:00")
 
@@ -33,7 +34,9 @@ def a_need(
     if windows is None:
         windows = {lane: span for lane, span in ((Lane.LIVE, live), (Lane.BACKFILL, back)) if span}
     ref = ModelRef(project, f"model-{model_id:03}")
-    return Need(model_id, ref, model_id + 100, windows, at(covered_end) if covered_end else None)
+    return build_need(
+        model_id, ref, windows, epoch=model_id + 100, covered_end=at(covered_end) if covered_end else None
+    )
 
 
 def taken(agenda: Agenda, room: int, room_in_background: int | None = None, share: float = 0.05) -> list[Planned]:
@@ -55,12 +58,11 @@ def needs(draw: st.DrawFn) -> list[Need]:
         st.sampled_from(["a", "b", "c"]), st.sets(st.sampled_from(Lane), min_size=1), st.none() | st.integers(0, 20)
     )
     return [
-        Need(
+        build_need(
             number,
             ModelRef(project, f"model-{number}"),
-            1,
             {lane: LIVE if lane.is_live else hole(number) for lane in needed},
-            None if behind is None else at("12:00") - behind * HALF_HOUR,
+            covered_end=None if behind is None else at("12:00") - behind * HALF_HOUR,
         )
         for number, (project, needed, behind) in enumerate(draw(st.lists(drawn, max_size=40)), 1)
     ]

@@ -32,7 +32,7 @@ from latigo.scheduler.plan import Agenda
 from latigo.scheduler.selection import Selection
 from latigo.task_queue.envelope import HIGHEST, LOWEST
 from latigo.telemetry.metrics import Metrics
-from tests.support.build import HALF_HOUR, a_spec, window
+from tests.support.build import HALF_HOUR, a_need, a_spec, window
 from tests.support.clock import ManualClock
 from tests.support.gordo_replay import DictRoster
 from tests.support.memory_ledgers import MemoryFreshness, MemoryModels, MemoryPlanning, Row, a_circuit
@@ -90,9 +90,7 @@ class Harness:
         self.ledger = MemoryPlanning(
             self.clock,
             [
-                Need(
-                    number, ModelRef(project, f"model-{number}"), 1, LIVE_AND_BACK if back else {Lane.LIVE: LIVE}, None
-                )
+                a_need(number, ModelRef(project, f"model-{number}"), LIVE_AND_BACK if back else {Lane.LIVE: LIVE})
                 for number, project in enumerate((p for p in self.projects for _ in range(models)), 1)
             ],
         )
@@ -309,7 +307,7 @@ async def test_what_was_committed_and_not_marked_is_published_again():
 
 async def test_a_task_of_a_request_that_is_tried_again_takes_its_place(monkeypatch: pytest.MonkeyPatch):
     harness = Harness(models=0)
-    harness.ledger.desired = [Need(2, ModelRef("plant", "model-2"), 1, {Lane.MANUAL: LIVE}, None, 5)]
+    harness.ledger.desired = [a_need(2, ModelRef("plant", "model-2"), {Lane.MANUAL: LIVE}, request=5)]
     harness.ledger.rows[7] = Row(Task(7, 1, a_spec(), LIVE, 1800, Lane.MANUAL))
     harness.ledger.make_wait(7)
     harness.ledger.room = {5: 1}
@@ -438,7 +436,7 @@ async def test_while_backfill_is_paused_live_goes_on():
 
 async def test_the_share_of_backfill_that_is_changed_meanwhile_holds_from_the_next_round_on():
     harness = Harness(models=10)
-    half = [Need(n.model_id, n.ref, 1, {Lane.BACKFILL: BACK}, None) for n in harness.ledger.desired[5:]]
+    half = [a_need(n.model_id, n.ref, {Lane.BACKFILL: BACK}) for n in harness.ledger.desired[5:]]
     harness.ledger.desired = [*harness.ledger.desired[:5], *half]
     harness.ledger.limits = Limits(backfill_share=0.5)
 
@@ -450,7 +448,7 @@ async def test_the_share_of_backfill_that_is_changed_meanwhile_holds_from_the_ne
 
 async def test_backfill_is_planned_in_runs_of_a_model_within_its_room():
     harness = Harness(models=3, back=True)
-    harness.ledger.desired = [need._replace(windows={Lane.BACKFILL: BACK}) for need in harness.ledger.desired]
+    harness.ledger.desired = [a_need(n.model_id, n.ref, {Lane.BACKFILL: BACK}) for n in harness.ledger.desired]
     older = [Window(BACK.start - (n + 1) * 2 * HALF_HOUR, BACK.start - n * 2 * HALF_HOUR) for n in range(12)]
     harness.ledger.further = {1: older, 2: older[:2]}
 
@@ -467,7 +465,7 @@ async def test_backfill_is_planned_in_runs_of_a_model_within_its_room():
 
 async def test_backfill_takes_at_most_half_of_the_room():
     harness = Harness(models=10, back=True)
-    harness.ledger.desired = [Need(n.model_id, n.ref, 1, {Lane.BACKFILL: BACK}, None) for n in harness.ledger.desired]
+    harness.ledger.desired = [a_need(n.model_id, n.ref, {Lane.BACKFILL: BACK}) for n in harness.ledger.desired]
 
     async with running(harness, harness.scheduler(max_outstanding=8)):
         await harness.clock.advance(5 * SECOND)
@@ -657,6 +655,24 @@ async def test_a_scheduler_that_lost_the_lease_stops_at_once():
 
     assert [task.id for task in harness.queue.sent] == [1]
     assert not {"plan", "unpublished", "recover"} & set(harness.ledger.log)
+
+
+async def test_a_scheduler_that_has_the_lease_again_plans_nothing_from_what_it_read_before():
+    harness = Harness(models=3)
+    needed, harness.ledger.desired = harness.ledger.desired, []
+
+    async with running(harness, harness.scheduler("one", max_outstanding=1)):
+        await harness.clock.advance(2 * SECOND)
+        harness.ledger.desired = needed
+        await harness.clock.advance(SECOND)
+        harness.ledger.holder = "other"
+        await harness.clock.advance(2 * SECOND)
+        harness.settle(1)
+        harness.ledger.log.clear()
+        harness.ledger.lease_until = None
+        await harness.clock.advance(6 * SECOND)
+
+    assert [each for each in harness.ledger.log if each in {"needs", "plan"}] == ["needs", "plan"]
 
 
 async def test_a_scheduler_that_cannot_reach_the_ledger_does_not_plan_until_it_has_the_lease_again():
