@@ -30,6 +30,8 @@ from latigo.settings import InfluxSensors, InfluxSink
 _T = TypeVar("_T")
 _ACCEPT = {"msgpack": MSGPACK, "json": "application/json"}
 _FORM = "application/x-www-form-urlencoded"
+#: Bytes of a response from on which reading it takes several milliseconds, also where that is done value by value.
+_LARGE = {"msgpack": 128 << 10, "json": LARGE_DOCUMENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +136,8 @@ class InfluxClient:
                 if response.status != 200:
                     raise refused_read(await self._error_response(response))
                 content = await read_body(response, min(max_bytes, LARGEST) if in_json else max_bytes)
-            return await off_loop(
-                len(content), LARGE_DOCUMENT, lambda: interpret(Response(response.content_type, content))
-            )
+            large = _LARGE[self.switches.format]
+            return await off_loop(len(content), large, lambda: interpret(Response(response.content_type, content)))
 
         return await self._send("reading", exchange)
 

@@ -62,9 +62,10 @@ def readings_of(
     _check(table, layout, selection, name)
     read = judge(table, selection, good)
     series = _in_order(read.series)
-    for times in (series.times, *(bad.times for bad in read.bad.values())):
-        if len(times) and not start <= times.min() <= times.max() < end:
-            raise UnreadableError(f"readings of {name!r} outside of the window")
+    ends = [(series.times[0], series.times[-1])] if len(series) else []
+    ends += [(ones.times.min(), ones.times.max()) for ones in read.bad.values()]
+    if not all(start <= first and last < end for first, last in ends):
+        raise UnreadableError(f"readings of {name!r} outside of the window")
     return read._replace(series=series)
 
 
