@@ -184,6 +184,25 @@ async def test_missing_slots_of_a_time_without_a_scheduler_say_so(
     assert {mark["cause"] for mark in (await ask(client, "/grid", **RANGE))["marks"]} == {cause}
 
 
+@pytest.mark.parametrize(
+    ("detail", "cause"),
+    [
+        ("predict: no answer", "waits for another attempt: predict: no answer"),
+        ("", "waits for its turn, or for the end of a pause"),
+    ],
+)
+async def test_missing_slots_of_a_task_that_waits_say_what_for(
+    client: ClientSession, missing: Ledgers, detail: str, cause: str
+):
+    await missing.fetch(
+        "INSERT INTO task (model_id, epoch, span, lane, state, planned_at, not_before, detail)"
+        " SELECT id, epoch, $1, 'live', 'waiting', ledger_now(), ledger_now(), $2 FROM model WHERE name <> 'valve'",
+        *(to_range(window("11:00", "12:00")), detail),
+    )
+
+    assert {mark["cause"] for mark in (await ask(client, "/grid", **RANGE))["marks"]} == {cause}
+
+
 async def test_sums_by_group_column_and_state_are_those_of_the_cells(client: ClientSession):
     grid = await ask(client, "/grid", **RANGE, order="name")
     octets = await ask(client, "/grid/summary", version=grid["version"])

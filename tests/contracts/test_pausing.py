@@ -1,6 +1,7 @@
 """What a pause stops, and that resuming loses nothing."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -236,6 +237,21 @@ async def test_every_pause_withdraws_the_tasks_that_have_nothing_to_remember(
     ledger: Ledgers, stop: Callable[[Ledgers, int], Awaitable[None]], state: str
 ):
     await stop(ledger, await requested(ledger, state))
+
+    assert await ledger.fetch("SELECT FROM task") == []
+
+
+@pytest.mark.parametrize("stop", [stop_backfill, stop_request])
+async def test_a_pause_withdraws_what_is_being_published_since_executors_would_run_it(
+    ledger: Ledgers, stop: Callable[[Ledgers, int], Coroutine[Any, Any, None]]
+):
+    number = await requested(ledger, "planned")
+
+    async with asyncio.TaskGroup() as group, ledger.database.transaction() as planner:
+        await planner.execute("SELECT FROM planner FOR SHARE")
+        await planner.execute("UPDATE task SET state = 'published'")
+        group.create_task(stop(ledger, number))
+        await ledger.someone_waits_in("%FROM planner FOR UPDATE%")
 
     assert await ledger.fetch("SELECT FROM task") == []
 

@@ -188,6 +188,10 @@ def test_variables_that_no_one_would_set_are_refused(variables: Mapping[str, str
     assert says in refusal(None, **variables)
 
 
+def test_a_variable_with_another_letter_in_the_prefix_is_none_of_ours() -> None:
+    assert load_settings(None, {"LAT\N{LATIN SMALL LETTER DOTLESS I}GO_HTTP__PORT": "1"}).http.port != 1
+
+
 def test_the_deepest_options_that_are_accepted_can_be_shown(tmp_path: Path) -> None:
     path = tmp_path / "latigo.toml"
     path.write_text(plugin("x = " + "[" * 29 + "]" * 29), encoding="utf-8")

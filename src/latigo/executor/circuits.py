@@ -1,8 +1,8 @@
 """Circuit breakers: failed calls are counted here, open circuits are published in the ledger."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -186,7 +186,8 @@ class CircuitBoard:
     async def _succeeded(self, downstream: str, *, probe: bool) -> None:
         self._breaker(downstream).succeeded()
         if probe and self.is_open(downstream):
-            await self._close(downstream)
+            with _logged():
+                await self._close(downstream)
 
     async def _close(self, downstream: str) -> None:
         await self._ledger.close_circuit(downstream)
@@ -198,13 +199,26 @@ class CircuitBoard:
     async def _failed(self, error: Unavailable, *, probe: bool) -> None:
         downstream = error.downstream
         too_many = self._breaker(downstream).failed()
-        if self.is_open(downstream):
-            if probe:
-                await self._ledger.probe_failed(downstream, str(error), longest=self._rules.longest_pause)
-        elif too_many or error.alarm:
-            self._opened_here.add(downstream)
-            pause = max(self._rules.first_pause, error.retry_after or timedelta(0))
-            await self._ledger.open_circuit(downstream, str(error), alarm=error.alarm, pause=pause)
-            self._breaker(downstream).reset()
-            log = _log.error if error.alarm else _log.warning
-            log("circuit.opened", downstream=downstream, reason=str(error))
+        with _logged():
+            if self.is_open(downstream):
+                if probe:
+                    await self._ledger.probe_failed(downstream, str(error), longest=self._rules.longest_pause)
+            elif too_many or error.alarm:
+                self._opened_here.add(downstream)
+                pause = max(self._rules.first_pause, error.retry_after or timedelta(0))
+                await self._ledger.open_circuit(downstream, str(error), alarm=error.alarm, pause=pause)
+                self._breaker(downstream).reset()
+                log = _log.error if error.alarm else _log.warning
+                log("circuit.opened", downstream=downstream, reason=str(error))
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Log that the ledger is unavailable: its error must not replace the result of a call to another system.
+
+    The next result of that system is recorded instead.
+    """
+    try:
+        yield
+    except Unavailable as error:
+        _log.warning("circuits.not_written", error=str(error))

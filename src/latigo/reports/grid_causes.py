@@ -90,13 +90,17 @@ def causes_of(read: Read, row_of: Mapping[int, int]) -> Causes:
 def _of_models(read: Read) -> Iterator[tuple[int, State, str]]:
     for row in read.out:
         if row["waits"]:
-            yield row["model_id"], State.MISSING, f"waits for another attempt: {row['detail'][:_MOST_TEXT]}"
+            yield row["model_id"], State.MISSING, _why_waiting(row["detail"][:_MOST_TEXT])
     for row in read.lacking:
         yield row["model_id"], State.MISSING, f"not yet copied to {row['sink']}"
     for row in read.exceptions:
         yield row["model_id"], EXCEPTED[row["state"]], with_tags(row["reason"], row["tags"])
     for row in read.parked:
         yield row["model_id"], State.PARKED, _why_parked(row["reason"], row["tags"])
+
+
+def _why_waiting(failed: str) -> str:
+    return f"waits for another attempt: {failed}" if failed else "waits for its turn, or for the end of a pause"
 
 
 def _why_parked(reason: str, tags: Sequence[str]) -> str:

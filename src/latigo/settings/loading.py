@@ -137,7 +137,7 @@ class _Variables:
     """The variables ``LATIGO_SECTION__KEY`` of a mapping; unknown sections are kept, to be refused by name."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        variables = {name: value for name, value in environ.items() if name.upper().startswith(PREFIX)}
+        variables = {name: value for name, value in environ.items() if name.lower().startswith(PREFIX.lower())}
         for name in (CONFIG_VARIABLE, *OF_THE_COMMAND_LINE):
             variables.pop(name, None)
         self.names: dict[str, str] = {}

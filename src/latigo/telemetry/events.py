@@ -12,6 +12,7 @@ EVENTS = {
     "circuit.closed": "A downstream answers again; its circuit is closed: downstream.",
     "circuit.opened": "A downstream failed too often; its circuit is open and holds back calls: downstream, reason.",
     "circuits.not_read": "The circuits in the ledger could not be read; the last known ones are used: error.",
+    "circuits.not_written": "A circuit could not be changed in the ledger; the next call or probe does it: error.",
     "claim.delayed": "A task could not be claimed because the ledger is unavailable: error.",
     "claim.lost": "The lease of a claim ran out, and another executor may have the task: task.",
     "claim.not_checked": "A task waits with writing, because the ledger that has its claim is unavailable: error.",

@@ -1,6 +1,7 @@
 """Circuits: when calls to a downstream stop, and when they resume."""
 
 import asyncio
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
@@ -302,6 +303,42 @@ async def test_while_the_ledger_is_unavailable_nothing_is_probed():
     harness.ledger.unavailable = True
 
     assert not await harness.board.may_probe(GORDO)
+
+
+@pytest.mark.parametrize("end", [None, Rejected("400", reason=Reason.VALUES_REFUSED), UNAVAILABLE])
+async def test_while_the_ledger_is_unavailable_a_probe_ends_as_always_and_the_next_one_closes_the_circuit(
+    end: LatigoError | None,
+):
+    harness = Harness()
+    await harness.call(*[UNAVAILABLE] * 5)
+    harness.ledger.unavailable = True
+
+    with nullcontext() if end is None else pytest.raises(type(end), match=str(end)):
+        async with harness.board.call(GORDO, PUMP, probe=True):
+            if end is not None:
+                raise end
+    harness.ledger.unavailable = False
+    await harness.board.refresh()
+    before = harness.is_open
+    await harness.call(None, probe=True)
+
+    assert (before, harness.is_open) == (True, False)
+
+
+async def test_a_circuit_that_opens_while_the_ledger_is_unavailable_is_opened_for_all_by_the_next_failure():
+    harness = Harness()
+    harness.ledger.unavailable = True
+
+    for _ in range(5):
+        with pytest.raises(Unavailable, match="503"):
+            async with harness.board.call(GORDO, PUMP, probe=False):
+                raise UNAVAILABLE
+    meanwhile = harness.board.is_open(GORDO)
+    harness.ledger.unavailable = False
+    await harness.board.refresh()
+    await harness.call(UNAVAILABLE)
+
+    assert (meanwhile, harness.is_open) == (True, True)
 
 
 async def test_circuits_of_servers_that_are_gone_are_closed_and_no_others():
