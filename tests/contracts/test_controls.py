@@ -21,7 +21,7 @@ from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Deferred, Retry, SlotException, SlotState, Stored
 from latigo.domain.task import Lane, Task
 from latigo.ledger.protocol import Claim, ExecutorInfo, Planned, Term
-from latigo.postgres.ranges import to_coverage, to_range
+from latigo.postgres.ranges import to_coverage, to_range, to_window
 from latigo.reports.backfills import read_backfills
 from latigo.reports.limits import BackfillPause, ConfiguredLimits, read_executors, read_limits
 from latigo.reports.plan import read_plan
@@ -494,6 +494,52 @@ async def test_a_task_of_another_window_that_may_have_killed_its_process_waits_f
     assert (newest.id, running.waits, claimed.isolated) == (running.task, False, False)
     assert (while_it_is_out, woken) == (0, 1)
     assert (again.id, again.window, claimed_again.starts, claimed_again.isolated) == (other.id, other.window, 1, True)
+
+
+@pytest.mark.parametrize("state", ["planned", "published", "waiting"])
+async def test_the_older_slots_of_a_task_keep_its_starts_attempts_and_sinks(ledger: Ledgers, state: str):
+    before = (await plan(ledger, Lane.LIVE))["pump", Lane.LIVE]
+    await ledger.fetch(
+        "UPDATE task SET state = $2, starts = 2, attempts = 3, stored_in = '{sink/first}', detail = 'no answer',"
+        " not_before = ledger_now() WHERE id = $1",
+        *(before.id, state),
+    )
+
+    running = await run_now(ledger.database, "anna", PUMP, "")
+    (newest,) = [task for task in (await publish(ledger)).values() if task.ref == PUMP]
+    by_its_old_message = await ledger.executor.claim(before, "host-a/1/abc", LEASE)
+    claimed = await claim(ledger, newest)
+    await ledger.executor.settle([(claimed, Stored.in_full(NEWEST))])
+    woken = await ledger.scheduler.wake_waiting(await lead(ledger), blocked=(), most=9)
+    (older,) = [task for task in (await publish(ledger)).values() if task.ref == PUMP]
+    again = await claim(ledger, older, "host-a/2/def")
+
+    assert before.window == window("11:00", "12:00")
+    assert (newest.id, newest.window, claimed.starts) == (running.task, NEWEST, 2)
+    assert (by_its_old_message, woken, older.window, older.lane) == (None, 1, window("11:00", "11:30"), Lane.LIVE)
+    assert (again.starts, again.isolated, again.attempts, again.stored_in) == (2, True, 3, frozenset({"sink/first"}))
+
+
+async def test_the_older_slots_of_a_task_that_has_nothing_to_keep_are_planned_anew(ledger: Ledgers):
+    await plan(ledger, Lane.LIVE)
+
+    await run_now(ledger.database, "anna", PUMP, "")
+
+    rows = await ledger.fetch("SELECT t.span FROM task t JOIN model m ON m.id = t.model_id WHERE m.name = 'pump'")
+    assert [to_window(row["span"]) for row in rows] == [NEWEST]
+
+
+async def test_all_that_the_last_executor_of_a_task_may_still_write_is_repaired(ledger: Ledgers):
+    before = (await plan(ledger, Lane.LIVE))["pump", Lane.LIVE]
+    writes = await claim(ledger, before)
+    assert await ledger.executor.begin_write(writes, LEASE)
+    await ledger.set_clock(NOW + LEASE)
+    await ledger.scheduler.recover(await lead(ledger), "internal/1", isolated_starts=3, version="test")
+
+    await run_now(ledger.database, "anna", PUMP, "")
+
+    repairs = await ledger.fetch("SELECT task_id, slots FROM repair")
+    assert [(row["task_id"], to_coverage(row["slots"])) for row in repairs] == [(before.id, Coverage((before.window,)))]
 
 
 async def test_a_task_that_has_begun_with_the_slot_is_not_repeated(ledger: Ledgers):

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from latigo.actions.backfill import Asked, request_backfill
+from latigo.actions.backfill import Asked, pause_backfill, request_backfill
 from latigo.actions.dismissing import Failing, dismiss
 from latigo.actions.draining import drain
 from latigo.actions.limits import set_limits
@@ -18,7 +18,7 @@ from latigo.domain.receipt import Inputs, Receipt, Score
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Claim, ExecutorInfo, Planned, Term
-from latigo.postgres.ranges import to_multirange
+from latigo.postgres.ranges import to_multirange, to_range
 from latigo.reports.explain import Explanation, read_explanation
 from latigo.reports.names import read_names
 from latigo.reports.story import sentences
@@ -77,8 +77,8 @@ async def settle(ledger: Ledgers, end: Settlement | None = None, receipt: Receip
     return claim
 
 
-async def explain(ledger: Ledgers, time: datetime) -> Explanation:
-    return await read_explanation(ledger.database, PUMP, time, HISTORY)
+async def explain(ledger: Ledgers, time: datetime, model: str = "pump") -> Explanation:
+    return await read_explanation(ledger.database, ModelRef("plant", model), time, HISTORY)
 
 
 async def story(ledger: Ledgers, time: datetime) -> str:
@@ -540,6 +540,38 @@ async def test_a_request_fills_what_latigo_would_not_predict_by_itself(ledger: L
     assert "it is a gap, which a request fills" in text
     assert "latigo backfill plant/pump" not in text
     assert (PAUSED_BACKFILL in held, "Nothing is in its way" in held) == (True, False)
+
+
+async def test_what_a_request_wants_waits_while_it_is_paused(ledger: Ledgers):
+    asked = Asked("fill", window("09:00", "10:00"), ("*",))
+    number, _ = await request_backfill(ledger.database, "operator@host", asked)
+    assert number is not None
+    await pause_backfill(ledger.database, "operator@host", number)
+
+    text = await story(ledger, at("09:59"))
+
+    assert ("wants it, but is paused" in text, "Nothing is in its way" in text) == (True, False)
+
+
+@pytest.mark.parametrize("has_a_task", [False, True])
+async def test_what_a_request_wants_waits_while_as_many_of_its_tasks_are_out_as_may_be(
+    ledger: Ledgers, has_a_task: bool
+):
+    await ledger.models.put_models([an_entry("fan")])
+    asked = Asked("fill", window("09:00", "10:00"), ("*",), at_most=1)
+    number, _ = await request_backfill(ledger.database, "operator@host", asked)
+    for model, state in (("fan", "published"), *((("pump", "waiting"),) if has_a_task else ())):
+        await ledger.fetch(
+            "INSERT INTO task (model_id, epoch, span, lane, state, planned_at, not_before, request_id)"
+            " SELECT id, epoch, $1, 'manual', $2, ledger_now(), ledger_now(), $3 FROM model WHERE name = $4",
+            *(to_range(window("09:00", "10:00")), state, number, model),
+        )
+
+    waits, fan = await story(ledger, at("09:59")), await explain(ledger, at("09:59"), "fan")
+
+    full = "wants it, but has as many tasks out as it may"
+    assert [full in text for text in (waits, " ".join(sentences(fan)))] == [True, False]
+    assert "Nothing is in its way" not in waits
 
 
 async def test_rechecks_wait_while_backfill_is_paused(ledger: Ledgers):

@@ -1,7 +1,7 @@
 """What a pause stops, and that resuming loses nothing."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -304,8 +304,46 @@ async def test_all_agree_on_what_a_pause_of_backfill_stops(
     assert at_once["state"] == ("waiting" if stopped else "planned")
     assert [each.lane for each in published] == ([] if stopped else [lane])
     assert [listed.detail, end.detail] == 2 * ["no answer; backfill is paused" if stopped else "no answer"]
-    assert [each.paused_by for each in moment.tasks] == ["backfill" if stopped else ""]
+    assert [list(each.paused_by) for each in moment.tasks] == [["backfill"] if stopped else []]
     assert (probed, woken) == (not stopped, 0 if stopped else 1)
+
+
+@pytest.mark.parametrize(
+    ("stops", "names", "told"),
+    [
+        ([stop_project], ["its project"], "the pause of its project."),
+        ([stop_backfill, stop_model], ["its model", "backfill"], "the pauses of its model and backfill."),
+        (
+            [stop_model, stop_project, stop_request, stop_backfill],
+            ["its model", "its project", "request {}", "backfill"],
+            "the pauses of its model, its project, request {} and backfill.",
+        ),
+    ],
+)
+async def test_all_pauses_that_hold_a_task_are_named(
+    ledger: Ledgers, stops: Sequence[Callable[[Ledgers, int], Awaitable[None]]], names: Sequence[str], told: str
+):
+    number = await requested(ledger, "waiting", {"starts": 1})
+    for stop in stops:
+        await stop(ledger, number)
+
+    (listed,) = await read_tasks(ledger.database, TaskFilter())
+    moment = await read_explanation(
+        ledger.database, ModelRef("plant", "pump"), window("06:00", "08:00").start, timedelta(days=1)
+    )
+    story = " ".join(sentences(moment))
+
+    named = [name.format(number) for name in names]
+    assert [list(task.paused_by) for task in moment.tasks] == [named]
+    assert listed.detail == "; ".join(f"{name} is paused" for name in named)
+    assert f"waits for the end of {told.format(number)}" in story
+    whose = {
+        stop_model: "operator paused the model at",
+        stop_project: "operator paused the whole project at",
+        stop_backfill: "operator paused backfill at",
+        stop_request: "wants it, but is paused",
+    }
+    assert {stop for stop, words in whose.items() if words in story} == set(stops)
 
 
 async def test_a_cancelled_request_leaves_no_task_that_waited_for_its_pause(ledger: Ledgers):

@@ -180,6 +180,26 @@ async def test_a_model_stays_with_a_receiver_and_is_left_to_others_once_it_has_w
     assert [delivery.task.id - 100 for delivery in rest] == own[1]
 
 
+async def test_a_receiver_that_takes_none_has_no_share_and_keeps_what_it_has(ledger: Ledgers):
+    async with receiving(ledger, "one", EAGER) as (one, first), receiving(ledger, "two", EAGER) as (two, second):
+        await eventually(lambda: (one.share, two.share) == ((0, 2), (1, 2)), what="they know of each other")
+        await send(ledger, *some_tasks(40))
+        own = [task_id for task_id, share in await shares(ledger) if share % 2]
+        await arrivals(first, 40 - len(own))
+        await arrivals(second, len(own))
+
+        two.limit(0)
+        await eventually(lambda: one.share == (0, 1), what="it shares with no other receiver")
+        await send(ledger, *some_tasks(40, first=101))
+        rest = [each.task.id for each in await arrivals(first, 40)]
+        kept = [task_id for task_id, name in (await messages(ledger)).items() if name == "two"]
+        goes_back = (one.takes_back, two.takes_back)
+        two.limit(100)
+        await eventually(lambda: one.share == (0, 2), what="it shares with one that takes tasks again")
+
+    assert (rest, kept, goes_back) == (list(range(101, 141)), own, (False, True))
+
+
 async def shares(ledger: Ledgers) -> list[tuple[int, int]]:
     rows = await ledger.fetch("SELECT task_id, share FROM queued_task ORDER BY task_id")
     return [(int(str(row["task_id"])), int(str(row["share"]))) for row in rows]

@@ -628,7 +628,7 @@ async def test_an_explanation_of_a_parked_moment_has_these_fields(ledger: Ledger
         "detail": TEXT,
         "probe": FLAG,
         "request": None,
-        "paused_by": TEXT,
+        "paused_by": [TEXT],
         "has_it": FLAG,
     }
     paused = {"who": TEXT, "at": TIME, "reason": TEXT}

@@ -56,6 +56,23 @@ UPDATE parked SET windows = windows - tstzmultirange(tstzrange($2, $3)) WHERE mo
 -- delete_unparked --
 DELETE FROM parked WHERE model_id = $1 AND isempty(windows);
 
+-- shorten_tasks --
+-- Tasks ($1) that no executor has claimed end at $2, and give way to others. They get new numbers, since messages have their windows
+-- of before. What other claims may still write of those is repaired after a while ($3). Tasks that are being settled are
+-- skipped, against deadlocks.
+WITH shortened AS (
+    UPDATE task t
+    SET id = DEFAULT, span = tstzrange(lower(t.span), $2), state = 'waiting', channel = '', published_at = NULL, probe = false,
+        not_before = greatest(t.not_before, ledger_now()), writers = '{}'
+    FROM (SELECT o.* FROM task o WHERE o.id = ANY ($1::bigint[]) AND o.state <> 'claimed' FOR UPDATE SKIP LOCKED) was
+    WHERE t.id = was.id
+    RETURNING was.model_id, was.id, was.writers, was.span
+)
+INSERT INTO repair (model_id, task_id, claim, due_at, slots)
+SELECT s.model_id, s.id, writer, ledger_now() + $3::interval, tstzmultirange(s.span)
+FROM shortened s CROSS JOIN LATERAL unnest(s.writers) AS writer
+ON CONFLICT DO NOTHING;
+
 -- plan_by_hand --
 -- In lane live, since it is the newest slot. Where the lane is taken, it waits for its end. $6: starts of what it replaces, which
 -- may have killed a process.

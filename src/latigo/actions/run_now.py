@@ -7,7 +7,7 @@ from latigo.actions.record import SQL, record
 from latigo.domain.errors import LatigoError
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import Window
-from latigo.ledger.shared import let_wait, withdraw_tasks
+from latigo.ledger.shared import REPAIR_AFTER, let_wait, withdraw_tasks
 from latigo.postgres.database import Database
 from latigo.postgres.ranges import to_window
 
@@ -25,8 +25,8 @@ async def run_now(database: Database, who: str, model: ModelRef, reason: str) ->
     """Plan the newest due slot of a model in lane live, before everything that is not planned yet.
 
     Also if it is covered or parked: it is predicted again and overwritten. Live tasks of the model, and those with this
-    slot, make room if no executor has begun; what they were for is planned again later, or waits for the lane. One that
-    has begun with this slot is left to end.
+    slot, make room if no executor has begun; what they were for is planned again later, or waits for the lane with
+    what is known of it. One that has begun with this slot is left to end.
 
     Raises:
         LatigoError: the model is not predicted now, or has no due slot.
@@ -66,17 +66,23 @@ def _starts(tasks: Sequence[Any], window: Window) -> int:
 async def _make_room(connection: Any, tasks: Sequence[Any], window: Window) -> RunningNow | None:
     """Withdraw what overlaps or has the lane, and has not begun; return what has begun with this window.
 
-    What only has the lane, and has starts, attempts or sinks to remember, waits: planned anew, it would have none.
+    What has starts, attempts or sinks to remember waits, without this window: planned anew, it would have none.
     """
     withdrawn: list[int] = []
+    shortened: list[int] = []
     waiting: list[int] = []
     for task in tasks:
-        overlaps = to_window(task["span"]).intersect(window) is not None
+        span = to_window(task["span"])
+        overlaps = span.intersect(window) is not None
         if task["state"] == "claimed" and overlaps:
-            return RunningNow(task["id"], to_window(task["span"]), task["executor"], waits=False)
-        if overlaps or (task["lane"] == "live" and task["state"] not in {"waiting", "claimed"}):
-            (waiting if task["is_kept"] and not overlaps else withdrawn).append(task["id"])
+            return RunningNow(task["id"], span, task["executor"], waits=False)
+        if overlaps:
+            (shortened if task["is_kept"] and span.start < window.start else withdrawn).append(task["id"])
+        elif task["lane"] == "live" and task["state"] not in {"waiting", "claimed"}:
+            (waiting if task["is_kept"] else withdrawn).append(task["id"])
     await withdraw_tasks(connection, withdrawn)
+    if shortened:
+        await connection.execute(SQL["shorten_tasks"], shortened, window.start, REPAIR_AFTER)
     await let_wait(connection, waiting)
     return None
 

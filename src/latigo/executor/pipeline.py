@@ -291,8 +291,9 @@ class Pipeline:
         """Predict on the first of several servers that answers; each has a circuit and a working limit of its own.
 
         After a time-out no other is asked: the call would only take as long again, and the first one still works on it.
-        The probe of the project asks all, or one server that hangs would keep its circuit open. Where a server lacks
-        the model the next one is asked as well, since it may be late to see the newest files.
+        The probe of the project asks all, or servers that hang would keep its circuit open: those with a closed circuit
+        first, and each for no longer than its part of the time that is left for all of them. Where a server lacks the
+        model the next one is asked as well, since it may be late to see the newest files.
 
         Raises:
             Unavailable, TimedOut: of ``downstream``: no server answers; of a server: a call to it timed out.
@@ -301,13 +302,15 @@ class Pipeline:
         task = progress.task
         lacking: LatigoError | None = None
         unavailable = Unavailable(f"the circuits of all {len(servers)} servers are open", downstream=downstream)
-        for server in servers:
+        order = sorted(servers, key=self.circuits.is_open) if task.probe else servers
+        for place, server in enumerate(order):
             probe = self.circuits.is_open(server) and (task.probe or await self.circuits.may_probe(server))
             if self.circuits.is_open(server) and not probe:
                 continue
             try:
                 turn = self.limits[server].call(task.ref, live=task.lane.is_live)
-                async with turn, self._call(progress, "predict", server, probe=probe, whole=downstream):
+                parts = len(order) - place if task.probe else 1
+                async with turn, self._call(progress, "predict", server, probe=probe, whole=downstream, parts=parts):
                     try:
                         return await self.models.execute_model(task.model, window, dataset.x, dataset.y, server=server)
                     except Unavailable as error:
@@ -392,10 +395,11 @@ class Pipeline:
         return self.metrics.stage(stage, progress.stages)
 
     def _call(
-        self, progress: Progress, stage: Stage, downstream: str, *, probe: bool = False, whole: str = ""
+        self, progress: Progress, stage: Stage, downstream: str, *, probe: bool = False, whole: str = "", parts: int = 1
     ) -> AbstractAsyncContextManager[None]:
         """Run a stage that only calls a downstream: under its circuit, within the hard limit, and measured."""
-        return self._limited(progress, downstream, self._stage(progress, stage), probe=probe, whole=whole)
+        measured = self._stage(progress, stage)
+        return self._limited(progress, downstream, measured, probe=probe, whole=whole, parts=parts)
 
     @asynccontextmanager
     async def _limited(
@@ -407,19 +411,22 @@ class Pipeline:
         probe: bool = False,
         proves: bool = True,
         whole: str = "",
+        parts: int = 1,
     ) -> AsyncIterator[None]:
-        """Run a call to a downstream under its circuit and within what is left of the hard limit."""
+        """Run a call to a downstream under its circuit and within what is left of the hard limit, or a part of that."""
         probe = probe or progress.task.probe
         async with self.circuits.call(downstream, progress.task.ref, probe=probe, proves=proves, whole=whole):
             try:
                 with progress.in_call(self.clock):
-                    async with asyncio.timeout(self.hard_limit.total_seconds() - progress.spent) as limit:
+                    left = self.hard_limit.total_seconds() - progress.spent
+                    async with asyncio.timeout(left / parts) as limit:
                         with measured:
                             yield
             except TimeoutError as error:
                 if not limit.expired():
                     raise
-                raise TimedOut("took longer than a task may", downstream=downstream) from error
+                longer = "a task may" if parts == 1 else f"1 of {parts} servers may in a probe"
+                raise TimedOut(f"took longer than {longer}", downstream=downstream) from error
 
 
 def _slots_in(task: Task) -> int:

@@ -84,7 +84,7 @@ class OpenTask(Report):
     detail: str  #: why the last attempt failed
     probe: bool
     request: int | None
-    paused_by: str  #: of a waiting task: what is paused, so that it is not tried again; empty: nothing
+    paused_by: Sequence[str]  #: of a waiting task: all that is paused, so that it is not tried again
     has_it: bool  #: its window contains the moment
 
 
@@ -115,6 +115,7 @@ class WantedBy(Report):
     note: str
     who: str
     at: datetime
+    is_full: bool = False  #: as many tasks of it are out as may be
 
 
 class LackingSink(Report):

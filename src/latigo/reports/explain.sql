@@ -23,7 +23,7 @@ WHERE model_id = $1 AND windows @> $2::timestamptz ORDER BY since;
 -- Of the model; those with the moment first.
 SELECT t.id AS task, t.lane, t.state, t.channel AS place, lower(t.span) AS start, upper(t.span) AS "end", t.attempts, t.planned_at,
        t.published_at, t.claimed_at, t.claimed_by AS worker, t.lease_until, t.not_before, t.detail, t.probe, t.request_id AS request,
-       coalesce(p.paused_by, '') AS paused_by, t.span @> $2::timestamptz AS has_it
+       coalesce(p.pauses, '{}') AS paused_by, t.span @> $2::timestamptz AS has_it
 FROM task t LEFT JOIN task_pause p ON p.id = t.id AND t.state = 'waiting'
 WHERE t.model_id = $1 ORDER BY t.span @> $2::timestamptz DESC, t.id LIMIT 100;
 
@@ -67,7 +67,8 @@ SELECT sink, lost @> $2::timestamptz AS lost FROM sink_lacks
 WHERE model_id = $1 AND (lacks @> $2::timestamptz OR lost @> $2::timestamptz) ORDER BY sink;
 
 -- requests --
-SELECT r.id AS request, r.kind, r.sink, r.state, r.note, r.who, r.at FROM request_model q JOIN request r ON r.id = q.request_id
+SELECT r.id AS request, r.kind, r.sink, r.state, r.note, r.who, r.at, coalesce(o.room <= 0, false) AS is_full
+FROM request_model q JOIN request r ON r.id = q.request_id LEFT JOIN request_room o ON o.id = r.id
 WHERE q.model_id = $1 AND q.open AND q.wanted @> $2::timestamptz AND r.state IN ('active', 'paused') ORDER BY r.id LIMIT 100;
 
 -- gap --

@@ -6,7 +6,7 @@ from typing import Final
 
 from latigo.domain.outcome import Outcome
 from latigo.domain.windows import iso
-from latigo.reports.explain import Explanation, MomentState, OpenTask, made_by
+from latigo.reports.explain import Explanation, MomentState, OpenTask, WantedBy, made_by
 from latigo.reports.receipts import InputCounts, ReceiptReport, StageTimes, TagCount
 from latigo.runtime.lines import on_one_line
 from latigo.runtime.units import counted
@@ -62,6 +62,11 @@ _WANTS: Final = {"replace": "wants it predicted again", "sweep": "compares it wi
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _all(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _name(moment: Explanation) -> str:
@@ -244,7 +249,8 @@ def _task(task: OpenTask, moment: Explanation) -> str:
     if task.state == "waiting" and task.not_before:
         failed = f"has failed {_times(task.attempts)}" if task.attempts else "was deferred" if task.detail else ""
         if task.paused_by:
-            return f"{about} waits for the end of the pause of {task.paused_by}" + (
+            pauses = "pause" if len(task.paused_by) == 1 else "pauses"
+            return f"{about} waits for the end of the {pauses} of {_all(task.paused_by)}" + (
                 f"; it {failed}: {_brief(task.detail)}." if failed else "."
             )
         if not failed:
@@ -314,10 +320,11 @@ def _missing(moment: Explanation) -> Iterator[str]:
     yield _lacks(moment, f" yet: it is a gap, which {'Latigo' if by_itself else 'a request'} fills")
     if moment.receipt is not None:
         yield f"The last task that had it, {moment.receipt.task}, {_ended(moment.receipt)}."
-    out = counted(moment.outstanding, "task")
-    yield from list(_obstacles(moment)) or [
-        f"Nothing is in its way: the next rounds of planning take it ({out} out now)."
-    ]
+    obstacles = list(_obstacles(moment))
+    yield from obstacles
+    if not obstacles and (by_itself or not all(_held(request, moment) for request in moment.requests)):
+        out = counted(moment.outstanding, "task")
+        yield f"Nothing is in its way: the next rounds of planning take it ({out} out now)."
 
 
 def _obstacles(moment: Explanation) -> Iterator[str]:
@@ -375,8 +382,17 @@ def _in_one_line(text: str) -> str:
 def _waits_for_backfill(moment: Explanation) -> bool:
     """Return whether anything is to come of it that is not planned while backfill is paused."""
     rechecked = moment.exception is not None and moment.exception.next_check is not None
-    delayed = any(task.has_it and task.paused_by == "backfill" for task in moment.tasks)
+    delayed = any(task.has_it and "backfill" in task.paused_by for task in moment.tasks)
     return rechecked or delayed or bool(moment.requests) or moment.repair_due_at is not None
+
+
+def _held(request: WantedBy, moment: Explanation) -> str:
+    """Return what keeps a request from having the moment planned; empty: nothing, or its task is out."""
+    if request.state == "paused":
+        note = _brief(request.note)
+        return f", but is paused{f': {note}' if note else ''}"
+    is_out = any(task.has_it and task.request == request.request and task.state != "waiting" for task in moment.tasks)
+    return ", but has as many tasks out as it may" if request.is_full and not is_out else ""
 
 
 def _lacking(moment: Explanation) -> Iterator[str]:
@@ -423,9 +439,8 @@ def _also(moment: Explanation) -> Iterator[str]:
     yield from _lacking(moment)
     for request in moment.requests:
         wants = f"copies it to {request.sink}" if request.kind == "copy" else _WANTS.get(request.kind, "wants it")
-        note = _brief(request.note)
-        paused = f", but is paused{f': {note}' if note else ''}" if request.state == "paused" else ""
-        yield f"Request {request.request}, made by {request.who} at {_time(request.at)}, {wants}{paused}."
+        made = f"Request {request.request}, made by {request.who} at {_time(request.at)}"
+        yield f"{made}, {wants}{_held(request, moment)}."
     if moment.repair_due_at is not None:
         yield (
             "An executor whose claim had ended may have written over it, so it is predicted again from"

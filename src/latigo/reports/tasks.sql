@@ -7,7 +7,7 @@ SELECT m.project, m.name AS model, lower(t.span) AS start, upper(t.span) AS "end
        CASE WHEN t.state = 'claimed' THEN t.claimed_by ELSE '' END AS executor, t.planned_at,
        CASE WHEN t.state = 'claimed' THEN t.claimed_at END AS claimed_at,
        CASE WHEN t.state = 'waiting' AND p.paused_by IS NULL THEN nullif(t.not_before, 'infinity') END AS next_attempt,
-       concat_ws('; ', nullif(t.detail, ''), p.paused_by || ' is paused') AS detail,
+       concat_ws('; ', nullif(t.detail, ''), (SELECT string_agg(pause || ' is paused', '; ') FROM unnest(p.pauses) AS pause)) AS detail,
        count(*) OVER () AS total
 FROM task t JOIN model m ON m.id = t.model_id
 LEFT JOIN task_pause p ON p.id = t.id AND t.state = 'waiting'
@@ -17,7 +17,7 @@ ORDER BY t.planned_at, t.id LIMIT nullif($5::bigint, 0) OFFSET $6;
 
 -- task_state --
 -- How far a task is: its end, if it has ended. Tasks that are planned by hand are live.
-SELECT t.state, concat_ws('; ', nullif(t.detail, ''), p.paused_by || ' is paused') AS detail,
+SELECT t.state, concat_ws('; ', nullif(t.detail, ''), (SELECT string_agg(pause || ' is paused', '; ') FROM unnest(p.pauses) AS pause)) AS detail,
        CASE WHEN p.paused_by IS NULL THEN t.not_before END AS next_attempt, '' AS outcome, '' AS reason, 0 AS rows
 FROM task t LEFT JOIN task_pause p ON p.id = t.id AND t.state = 'waiting' WHERE t.id = $1
 UNION ALL

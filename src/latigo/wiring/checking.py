@@ -33,7 +33,7 @@ from latigo.wiring.plugins import extra
 from latigo.wiring.roster import NoRoster
 from latigo.wiring.sampling import describe_sample, describe_unknown, evenly, sample
 from latigo.wiring.sinks import open_store
-from latigo.wiring.sources import open_numbered, open_source, require_different_circuits, routing_of
+from latigo.wiring.sources import Shared, open_numbered, open_source, require_different_circuits, routing_of
 
 #: Time that an event hub gets to answer.
 QUEUE_LIMIT = timedelta(seconds=20)
@@ -175,7 +175,7 @@ async def _source(
         clock = SystemClock()
         bad = BadReadings(clock)
         async with AsyncExitStack() as opened:
-            context = open_source(section, clock, bad)
+            context = open_source(section, clock, Shared(bad))
             source = await open_numbered(opened, "sensors", number, len(settings.sources), context)
             circuits.append(source.downstream)
             answer = f"{source.downstream}, {await source.ping()}"

@@ -35,7 +35,7 @@ from latigo.wiring.ledger import open_ledger, user_at_host
 from latigo.wiring.plugins import extra
 from latigo.wiring.role_names import RoleName
 from latigo.wiring.sinks import SinkSettings, open_store
-from latigo.wiring.sources import open_numbered, open_sensors
+from latigo.wiring.sources import Shared, open_numbered, open_sensors
 
 _log = get_logger(__name__)
 
@@ -216,7 +216,8 @@ async def open_resources_on(
         metrics.saved_reads.set_function(savings.saved_reads)
         metrics.saved_requests.set_function(savings.saved_requests)
         if sensors is None:
-            sensors = await opened.enter_async_context(open_sensors(settings, clock, bad, database, savings, tasks))
+            shared = Shared(bad, database, savings, tasks)
+            sensors = await opened.enter_async_context(open_sensors(settings, clock, shared))
         yield Resources(
             settings=settings,
             clock=clock,

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from latigo.domain.errors import ConfigurationError
@@ -29,24 +30,23 @@ if TYPE_CHECKING:
 _Opened = TypeVar("_Opened")
 
 
-@asynccontextmanager
-async def open_sensors(
-    settings: Settings,
-    clock: Clock,
-    bad: "BadReadings | None" = None,
-    database: "Database | None" = None,
-    savings: "Savings | None" = None,
-    tasks: "InProgress | None" = None,
-) -> AsyncIterator[SensorSource]:
-    """Open the source of readings: the only one, or all of them as one.
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the sources of a process share with its other parts; for a command, nothing."""
 
-    Args:
-        settings: all of them.
-        clock: the machine's.
-        bad: account of the readings that are skipped; a new one by default.
-        database: the ledger's, where a source may keep what it has looked up.
-        savings: account of what a source saves by sharing requests; a new one by default.
-        tasks: those in progress, which share requests; none by default.
+    bad: "BadReadings | None" = None  #: account of the readings that are skipped; None: a new one
+    database: "Database | None" = None  #: the ledger's, where a source may keep what it has looked up
+    savings: "Savings | None" = None  #: account of what a source saves by sharing requests; None: a new one
+    tasks: "InProgress | None" = None  #: those in progress, which share requests
+
+
+#: What the sources of a command share.
+NOTHING = Shared()
+
+
+@asynccontextmanager
+async def open_sensors(settings: Settings, clock: Clock, shared: Shared = NOTHING) -> AsyncIterator[SensorSource]:
+    """Open the source of readings: the only one, or all of them as one.
 
     Raises:
         ConfigurationError: a source cannot be used as it is configured, or two of them have the same circuit.
@@ -54,7 +54,7 @@ async def open_sensors(
     async with AsyncExitStack() as opened:
         sources = []
         for number, section in enumerate(settings.sources):
-            source = open_source(section, clock, bad, database, savings, tasks)
+            source = open_source(section, clock, shared)
             sources.append(await open_numbered(opened, "sensors", number, len(settings.sources), source))
         require_different_circuits([source.downstream for source in sources])
         yield sources[0] if len(sources) == 1 else RoutedSensors(sources, routing_of(settings))
@@ -101,30 +101,24 @@ def routing_of(settings: Settings) -> Routing:
 
 
 @asynccontextmanager
-async def open_source(
-    section: Source,
-    clock: Clock,
-    bad: "BadReadings | None" = None,
-    database: "Database | None" = None,
-    savings: "Savings | None" = None,
-    tasks: "InProgress | None" = None,
-) -> AsyncIterator[SensorSource]:
-    """Open one source of readings; the arguments are those of `open_sensors`."""
+async def open_source(section: Source, clock: Clock, shared: Shared = NOTHING) -> AsyncIterator[SensorSource]:
+    """Open one source of readings."""
     match section:
         case FileSensors() as files:
             from latigo.providers.files import open_files  # noqa: PLC0415 - loads pyarrow
 
-            async with open_files(files, clock, bad) as source:
+            async with open_files(files, clock, shared.bad) as source:
                 yield source
         case InfluxSensors() as influx:
             with extra("influx", "sensors.kind"):
                 from latigo.providers.influx import open_sensors as open_influx_sensors  # noqa: PLC0415 - an extra
-            async with open_influx_sensors(influx, clock, bad) as source:
+            async with open_influx_sensors(influx, clock, shared.bad) as source:
                 yield source
         case TimeseriesSensors() as timeseries:
             from latigo.providers.timeseries import open_sensors as open_timeseries  # noqa: PLC0415 - loads aiohttp
 
-            async with open_timeseries(timeseries, clock, bad, database, savings, tasks) as source:
+            own = (shared.bad, shared.database, shared.savings, shared.tasks)
+            async with open_timeseries(timeseries, clock, *own) as source:
                 yield source
         case SimulatedSensors() as simulated:
             plant = Plant(simulated.seed, period=simulated.step)

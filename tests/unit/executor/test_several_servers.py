@@ -1,6 +1,8 @@
 """One task, where several servers share the models: which is asked, and whose circuit counts what."""
 
+import asyncio
 from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -166,6 +168,71 @@ async def test_a_probe_of_the_project_passes_over_a_server_that_hangs():
 
     assert plant.models.asked == ["gordo-server/a", "gordo-server/b"]
     assert {circuit.downstream for circuit in await plant.ledger.circuits()} == {"gordo-server/a", "gordo-server/c"}
+
+
+class Hanging(Doubler):
+    """Servers of which some take calls and never answer; the others answer in the next turn of the event loop."""
+
+    def __init__(self, servers: Sequence[str], hanging: Collection[str]) -> None:
+        super().__init__()
+        self.several, self.hanging = servers, hanging
+
+    async def execute_model(
+        self, name: ModelSpec, window: Window, x: Frame, y: Frame, *, server: str = ""
+    ) -> Execution:
+        answers = asyncio.Event()
+        if server in self.hanging:
+            self.asked.append(server)
+        else:
+            asyncio.get_running_loop().call_soon(answers.set)
+        await answers.wait()
+        return await super().execute_model(name, window, x, y, server=server)
+
+
+@pytest.fixture
+def time_stands_still(monkeypatch: pytest.MonkeyPatch) -> Callable[[Plant], None]:
+    """Lets time limits of the event loop run by the clock of a plant."""
+    return lambda plant: monkeypatch.setattr(asyncio.get_running_loop(), "time", plant.clock.monotonic)
+
+
+async def probe_of_the_project(plant: Plant, *open_servers: str) -> None:
+    """Open circuits of the project and of these servers, and let its probe run until it has ended."""
+    plant.pipeline = replace(plant.pipeline, models=plant.models)
+    for downstream in ("gordo/plant", *open_servers):
+        await plant.ledger.open_circuit(downstream, "503", alarm=False, pause=timedelta(minutes=1))
+    await plant.board.refresh()
+    probe = asyncio.create_task(run(plant, replace(a_task(span=REQUESTED), probe=True)))
+    while not probe.done():
+        await plant.clock.advance(timedelta(seconds=10))
+    await probe
+
+
+async def test_a_probe_of_the_project_comes_to_the_last_server_whatever_number_hangs_before_it(
+    time_stands_still: Callable[[Plant], None],
+):
+    servers = [f"gordo-server/{number}" for number in range(9)]
+    plant = Plant()
+    time_stands_still(plant)
+    plant.models = Hanging(servers, servers[:-1])
+
+    await probe_of_the_project(plant, *servers)
+
+    assert plant.models.asked == servers
+    assert await opened(plant) == set(servers[:-1])
+    assert plant.clock.monotonic() <= plant.pipeline.hard_limit.total_seconds()
+
+
+async def test_a_probe_of_the_project_first_asks_the_servers_whose_circuit_is_closed(
+    time_stands_still: Callable[[Plant], None],
+):
+    plant = Plant()
+    time_stands_still(plant)
+    plant.models = Hanging(SERVERS, SERVERS[:2])
+
+    await probe_of_the_project(plant, *SERVERS[:2])
+
+    assert plant.models.asked == ["gordo-server/c"]
+    assert await opened(plant) == set(SERVERS[:2])
 
 
 async def test_after_a_time_out_no_other_server_is_asked():

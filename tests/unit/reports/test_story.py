@@ -138,7 +138,7 @@ def moments(draw: st.DrawFn) -> Explanation:
         detail=TEXTS,
         probe=st.booleans(),
         request=st.none(),
-        paused_by=st.sampled_from(["", "its model", "request 7", "backfill"]),
+        paused_by=st.lists(st.sampled_from(["its model", "its project", "request 7", "backfill"]), unique=True),
         has_it=st.booleans(),
     )
     changes: dict[str, Any] = {
@@ -288,6 +288,35 @@ def test_of_a_traceback_the_last_line_is_enough() -> None:
     story = sentences(a_moment("parked", parked=[crash]))
 
     assert "Since 2026-03-01T12:07:00Z, in revision 1000, as crashed: ValueError: no such key." in story
+
+
+def test_who_paused_backfill_is_said_of_a_task_that_another_pause_holds_too() -> None:
+    task = OpenTask(
+        task=8,
+        lane="repair",
+        state="waiting",
+        place="",
+        start=at("11:30"),
+        end=at("12:00"),
+        attempts=1,
+        planned_at=NOW,
+        published_at=None,
+        claimed_at=None,
+        worker=None,
+        lease_until=None,
+        not_before=NOW,
+        detail="no answer.",
+        probe=False,
+        request=None,
+        paused_by=["its model", "backfill"],
+        has_it=True,
+    )
+
+    story = sentences(a_moment("in_task", tasks=[task], backfill_paused=BackfillPause(who="Anna", at=NOW, reason="")))
+
+    _, waits, paused = story
+    assert waits.endswith("waits for the end of the pauses of its model and backfill; it has failed once: no answer.")
+    assert paused.startswith("Anna paused backfill at 2026-03-01T12:07:00Z.")
 
 
 def test_a_pause_of_a_model_that_is_covered_is_said_as_well() -> None:

@@ -61,15 +61,16 @@ RETURNING f.taken_by;
 DELETE FROM queued_task WHERE task_id = ANY ($1::bigint[]) AND taken_by = $2;
 
 -- register --
-INSERT INTO queue_receiver (id, seen_at) VALUES ($1, ledger_now())
-ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at;
+INSERT INTO queue_receiver (id, seen_at, takes) VALUES ($1, ledger_now(), $2)
+ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, takes = excluded.takes;
 
 -- forget_receivers --
 -- Those that have not been seen for a while ($1).
 DELETE FROM queue_receiver WHERE seen_at < ledger_now() - $1::interval;
 
 -- receivers --
-SELECT id FROM queue_receiver ORDER BY id;
+-- Those that share the tasks. The share of one that takes none would wait for it in vain.
+SELECT id FROM queue_receiver WHERE takes ORDER BY id;
 
 -- deregister --
 DELETE FROM queue_receiver WHERE id = $1;

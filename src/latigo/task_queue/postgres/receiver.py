@@ -70,7 +70,8 @@ class PostgresReceiver:
         self._ahead: Ahead[int] = Ahead(concurrency)  #: by the task's id
         self._taking = asyncio.Lock()  #: what is taken and what is counted as taken are the same while it is free
         self._timing = timing
-        self.share = (0, 1)  #: of the tasks, one of so many
+        self.share = (0, 1)  #: of the tasks, one of so many; of one that takes none, the last that it had
+        self.takes_back = False
         self._done: dict[int, asyncio.Future[None]] = {}
         self._changed = asyncio.Event()  #: something may have become available
         self._ended = asyncio.Event()  #: something is done
@@ -109,10 +110,6 @@ class PostgresReceiver:
     def limit(self, concurrency: int) -> None:
         self._ahead.limit(concurrency)
         self._changed.set()
-
-    @property
-    def takes_back(self) -> bool:
-        return self.share[1] > 1
 
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
         await self._leave(delivery.task.id for delivery in deliveries)
@@ -241,12 +238,13 @@ class PostgresReceiver:
 
     async def _show(self) -> None:
         async with self._taking, self._database.transaction() as connection:
-            await connection.execute(SQL["register"], self._name)
+            await connection.execute(SQL["register"], self._name, not self._ahead.takes_none)
             await connection.execute(SQL["forget_receivers"], self._timing.expiration)
             await self._leave_rest(connection)
             names = [row["id"] for row in await connection.fetch(SQL["receivers"])]
         if self._name in names:
             self.share = (names.index(self._name), len(names))
+        self.takes_back = any(name != self._name for name in names)
 
     async def _release(self) -> None:
         self._ahead.clear()
