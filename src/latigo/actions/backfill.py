@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from latigo.actions.record import SQL as SHARED
-from latigo.actions.record import record
+from latigo.actions.record import lock_planner, record
 from latigo.domain.errors import LatigoError, Misused, SelectionChanged
 from latigo.domain.model import ModelRef
 from latigo.domain.selector import select_models
@@ -144,7 +143,7 @@ async def _change(
 ) -> int:
     async with database.transaction() as connection:
         if state == "paused":  # or a round of planning could plan or publish tasks of it after this
-            await connection.execute(SHARED["lock_planner"])
+            await lock_planner(connection)
         await connection.execute(SQL["lock_models_of_request"], number)
         row = await connection.fetchrow(SQL["find_request"], number)
         if row is None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from latigo.actions.record import SQL, record
+from latigo.actions.record import SQL, lock_planner, record
 from latigo.domain.limits import BACKFILL_PAUSED, Limits
 from latigo.ledger.shared import stop_paused
 from latigo.postgres.database import Database
@@ -26,7 +26,7 @@ async def set_limits(database: Database, who: str, limits: Limits, reason: str) 
         for name, value in values.items():
             await connection.execute(SQL["set_limit"], name, float(value), who, reason)
         if limits.backfill_paused:
-            await connection.execute(SQL["lock_planner"])  # or a round of planning could add tasks after this
+            await lock_planner(connection)  # or a round of planning could add tasks after this
             await connection.execute(SQL["set_limit"], BACKFILL_PAUSED, 1.0, who, reason)
             withdrawn = await stop_paused(connection)
         selector: dict[str, Any] = {**values, "reason": reason} | (

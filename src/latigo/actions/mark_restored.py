@@ -1,6 +1,6 @@
 """Give a ledger that was restored from a backup a new incarnation, so that messages from before count for nothing."""
 
-from latigo.actions.record import SQL, record
+from latigo.actions.record import SQL, lock_planner, record
 from latigo.postgres.database import Database
 from latigo.reports.base import Report
 
@@ -16,7 +16,7 @@ class Restored(Report):
 async def mark_restored(database: Database, who: str) -> Restored:
     """Raise the incarnation, and plan all outstanding tasks again under numbers that no message has ever named."""
     async with database.transaction() as connection:
-        await connection.execute(SQL["lock_planner"])
+        await lock_planner(connection)
         identity = await connection.fetchrow(SQL["raise_incarnation"])
         incarnation = identity["incarnation"]
         await connection.execute(SQL["raise_task_numbers"], incarnation)

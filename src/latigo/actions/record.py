@@ -21,6 +21,11 @@ class Order(Report):
     reason: str
 
 
+async def lock_planner(connection: Any) -> None:
+    """Wait for the round of planning that is under way, and keep others from beginning before the transaction ends."""
+    await connection.execute(SQL["lock_planner"])
+
+
 async def record(connection: Any, kind: str, who: str, selector: Mapping[str, Any], result: str) -> None:
     """Record an action, in the transaction that does it.
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from latigo.actions.record import SQL, record
+from latigo.actions.record import SQL, lock_planner, record
 from latigo.domain.errors import LatigoError
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import Window
@@ -32,7 +32,7 @@ async def run_now(database: Database, who: str, model: ModelRef, reason: str) ->
         LatigoError: the model is not predicted now, or has no due slot.
     """
     async with database.transaction() as connection:
-        await connection.execute(SQL["lock_planner"])  # which keeps schedulers from planning the same
+        await lock_planner(connection)
         await connection.fetch(SQL["lock_selected"], *model)
         row = await connection.fetchrow(SQL["newest_slot"], *model)
         _check(model, row)
