@@ -45,6 +45,8 @@ class ClaimLost(Exception):
 
 #: Needs that are worth a thread: to read and to sort as many takes several milliseconds.
 MANY_NEEDS: Final = 5_000
+#: Models that are worth a thread: to read and to compare as many takes several milliseconds.
+MANY_MODELS: Final = 1_000
 
 
 class Need(NamedTuple):
