@@ -30,14 +30,17 @@ from benchmarks import pauses_of_tasks
 from benchmarks.planning import SPEC
 from benchmarks.report import Row
 from benchmarks.stage import SLOT
+from latigo.ledger.protocol import KnownModel
 from latigo.ledger.scheduler_store import needs_of, tasks_of
 from latigo.postgres.arrays import columns
 from latigo.providers.influx.responses import decode
 from latigo.runtime.collector import collector_paused
 from latigo.runtime.documents import LARGEST, MOST_VALUES, read_json
 from latigo.scheduler.groups import Group, Groups
+from latigo.scheduler.listing import changes
 from latigo.scheduler.loop import PUBLISHED_AT_ONCE
 from latigo.scheduler.plan import Agenda
+from latigo.scheduler.selection import SelectedModels
 from latigo.task_queue.envelope import HIGHEST
 from latigo.task_queue.eventhub.sender import messages_of
 from latigo.task_queue.postgres.sender import message_of
@@ -154,7 +157,11 @@ def _planning() -> dict[str, Work]:
         for n in range(1, PUBLISHED_AT_ONCE + 1)
     ]
     tasks = tasks_of(rows)
+    names = tuple(f"model-{n:06d}" for n in range(MODELS))
+    known = [KnownModel(n, name, "1", "active", False, SLOT, SLOT, SLOT, SLOT) for n, name in enumerate(names)]
+    listing = SelectedModels("plant", "1", names)
     return {
+        f"{MODELS} models compared with a list": lambda: changes(known, listing, "1"),
         f"{MODELS} needs dropped, as a circuit is open": lambda: _copied(agenda).drop(
             lambda need: groups.of(need.model_id, need.project) in blocked
         ),

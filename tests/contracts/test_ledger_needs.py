@@ -320,7 +320,8 @@ async def test_the_needs_are_what_asking_slot_after_slot_finds(
     further = {
         need.model_id: needed_in_runs(models[int(ref.name) - 1], now, catch_up)[2] for ref, need in needs.items()
     }
-    assert continued == {task.model_id: further[task.model_id] for task in filling if further[task.model_id]}
+    expected_runs = {task.model_id: further[task.model_id] for task in filling if further[task.model_id]}
+    assert continued == {(model_id, Lane.BACKFILL): windows for model_id, windows in expected_runs.items()}
 
 
 @st.composite

@@ -23,12 +23,12 @@ from latigo.domain.errors import LatigoError, Misused, Reason, UnknownName
 from latigo.domain.outcome import Rejected, Retry, Settlement, SlotException, SlotState, Stored
 from latigo.domain.task import Lane
 from latigo.domain.windows import Window, floor_to_slot
-from latigo.ledger.protocol import Claim, Term
+from latigo.ledger.protocol import Claim, Planned, Term
 from latigo.postgres.ranges import to_coverage, to_range
 from latigo.reports.backfills import Backfill, read_backfill, read_backfill_models, read_backfills
 from latigo.reports.choices import BackfillKind
 from latigo.reports.plan import read_plan
-from latigo.scheduler.plan import Agenda
+from latigo.scheduler.plan import Agenda, begins_run, in_runs
 from tests.contracts.test_ledger_needs import REACH, Kept, keep, kept
 from tests.support.build import NOW, an_entry, at, lane_share, window
 from tests.support.ledgers import Ledgers
@@ -66,12 +66,19 @@ async def ask(ledger: Ledgers, span: Window, *names: str, expect: str = "", **as
 
 
 async def plan(ledger: Ledgers) -> list[Claim]:
-    """Plan all that can be planned now, and claim it."""
+    """Plan all that can be planned now, a window of each model, and claim it."""
     term = await lead(ledger)
     agenda = Agenda.of(await ledger.scheduler.needs(CATCH_UP))
     room = (await ledger.scheduler.outstanding()).room
     await ledger.scheduler.plan(term, agenda.take(1000, 1000, lane_share(), room))
     return await claim_all(ledger, term)
+
+
+async def runs_of(ledger: Ledgers, most: int = 7) -> list[Planned]:
+    """All that can be planned now, each window with so many that continue it."""
+    firsts = Agenda.of(await ledger.scheduler.needs(CATCH_UP)).take(1000, 1000, lane_share())
+    continued = await ledger.scheduler.continued([each for each in firsts if begins_run(each)], CATCH_UP, most)
+    return in_runs(firsts, continued, 1000, 1000)
 
 
 async def claim_all(ledger: Ledgers, term: Term) -> list[Claim]:
@@ -125,6 +132,20 @@ async def test_what_is_missing_is_predicted_however_long_ago_newest_first_and_in
     assert (before.state, before.models, before.slots, before.slots_left) == ("active", 1, 4, 4)
     assert (after.state, after.slots_left, after.ended_at) == ("done", 0, NOW)
     assert (after.who, after.why, after.at) == ("operator@host", "a reason", NOW)
+    assert await ledger.scheduler.needs(CATCH_UP) == []
+
+
+async def test_the_windows_of_a_request_are_planned_model_by_model_and_none_of_another_request(ledger: Ledgers):
+    number = await ask(ledger, LONG_AGO)
+    await ask(ledger, Window(at("04:00"), at("09:00")), "plant/fan")
+
+    planned = await runs_of(ledger)
+    count = await ledger.scheduler.plan(await lead(ledger), planned)
+
+    run = [(window("01:00", "02:00"), number), (window("00:00", "01:00"), number)]
+    assert [(task.window, task.request) for task in planned] == run * 2
+    assert len({task.model_id for task in planned[:2]}) == len({task.model_id for task in planned[2:]}) == 1
+    assert count == 4
     assert await ledger.scheduler.needs(CATCH_UP) == []
 
 
@@ -521,10 +542,9 @@ async def test_all_that_is_requested_is_predicted_in_finitely_many_rounds_and_no
     stored: dict[int, Coverage] = dict.fromkeys(by_id, Coverage())
 
     for _ in range(300):
-        needs = await ledgers.scheduler.needs(CATCH_UP)
-        if not needs:
+        planned = await runs_of(ledgers)
+        if not planned:
             break
-        planned = Agenda.of(needs).take(1000, 1000, lane_share())
         for each in planned:
             again = Coverage((each.window,)) & (by_id[each.model_id].covered | stored[each.model_id])
             assert not again - replaced[each.model_id], "what is covered is predicted again, and nobody asked for it"

@@ -642,17 +642,32 @@ async def test_an_unknown_key_is_refused_and_named_together_with_the_nearest_one
     assert "Traceback" not in errors
 
 
-@pytest.mark.parametrize("role", ["scheduler", "executor"])
-async def test_a_single_role_is_refused_with_a_queue_inside_of_the_process(tmp_path: Path, role: str):
+@pytest.mark.parametrize(
+    "how",
+    [("--role", "scheduler"), ("--role", "executor"), ("--executors", "2"), ("--role", "executor", "--executors", "2")],
+    ids=" ".join,
+)
+async def test_several_processes_are_refused_with_a_queue_inside_of_one(tmp_path: Path, how: tuple[str, ...]):
     ledger = {"kind": "embedded", "data_dir": str(tmp_path / "ledger")}
     config = write_config(tmp_path, ledger=ledger, task_queue={"kind": "internal"})
 
-    code, _, errors = await latigo("serve", "--role", role, "--config", str(config), folder=tmp_path)
+    code, _, errors = await latigo("serve", *how, "--config", str(config), folder=tmp_path)
 
     assert code == CONFIGURATION
     assert "task_queue.kind" in errors
     assert "--role all" in errors
     assert not (tmp_path / "ledger").exists()
+
+
+async def test_a_window_that_is_too_long_is_lowered_with_a_warning_that_names_it(tmp_path: Path):
+    config = write_config(tmp_path, schedule={"max_window": "8d"})
+
+    code, _, warned = await latigo("config", "--config", str(config), folder=tmp_path)
+
+    assert code == DONE
+    (line,) = [line for line in warned.splitlines() if "settings.lowered" in line]
+    assert "schedule.max_window" in line
+    assert "8d is lowered to 7d" in line
 
 
 async def test_a_deprecated_key_is_accepted_with_a_warning_that_names_it(tmp_path: Path):
@@ -703,7 +718,7 @@ async def test_migrate_makes_the_schema_once(postgres_server: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "how", [(), ("--distributed",), ("--executors", "1"), ("--influx",), ("--timeseries-api",)], ids=" ".join
+    "how", [(), ("--distributed",), ("--executors", "2"), ("--influx",), ("--timeseries-api",)], ids=" ".join
 )
 async def test_the_demo_ends_by_itself_and_its_summary_adds_up(how: tuple[str, ...], tmp_path: Path):
     if "--influx" in how:

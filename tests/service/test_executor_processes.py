@@ -1,17 +1,25 @@
 """Executors as processes of their own below one parent."""
 
+import asyncio
 import os
 import re
 import signal
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 from latigo.cli.exits import Exit
+from latigo.domain.errors import ConfigurationError
+from latigo.runtime.clock import SystemClock
+from latigo.wiring import executor_processes
+from latigo.wiring.executor_processes import CONFIGURATION, ExecutorProcesses
 from tests.support.process import Service, latigo, serving
 from tests.support.sandbox import Sandbox
 from tests.support.waiting import eventually
@@ -125,3 +133,62 @@ async def test_wrong_numbers_are_refused(tmp_path: Path, arguments: tuple[str, .
 
     assert code == Exit.USAGE
     assert says in " ".join(errors.split())
+
+
+#: Takes no connection, and does not end by SIGTERM.
+DEAF = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("runs", flush=True)
+time.sleep(3600)
+"""
+
+
+def programs(tmp_path: Path, program: str, *, grace: timedelta = timedelta(minutes=1)) -> ExecutorProcesses:
+    """A program in the place of an executor; what it prints goes to a file, by the shell."""
+    command = ("sh", "-c", f'exec "{sys.executable}" -c "$0" > {tmp_path}/printed', program)
+    return ExecutorProcesses(command, 1, grace, SystemClock(), lambda: 0.0)
+
+
+async def test_an_executor_that_does_not_answer_for_a_while_is_killed_and_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("WATCH", "_FIRST_PAUSE"):
+        monkeypatch.setattr(executor_processes, name, timedelta(milliseconds=20))
+    monkeypatch.setattr(executor_processes, "_ASKING", aiohttp.ClientTimeout(total=0.02))
+    processes, stop = programs(tmp_path, DEAF, grace=timedelta(0)), asyncio.Event()
+
+    with capture_logs() as logs:
+        running = asyncio.create_task(processes.run(stop))
+        await eventually(lambda: processes.pids, what="it runs")
+        (first,) = processes.pids
+        await eventually(lambda: set(processes.pids) - {first}, what="another one runs")
+        stop.set()
+        await running
+
+    assert first in [entry["pid"] for entry in logs if entry["event"] == "executor.stuck"]
+    assert not psutil.pid_exists(first)
+    assert not processes.pids
+
+
+async def test_an_executor_that_takes_longer_to_drain_than_it_may_is_killed(tmp_path: Path):
+    processes, stop = programs(tmp_path, DEAF, grace=timedelta(milliseconds=50)), asyncio.Event()
+
+    with capture_logs() as logs:
+        running = asyncio.create_task(processes.run(stop))
+        await eventually(lambda: (tmp_path / "printed").exists() and (tmp_path / "printed").read_text(), what="it runs")
+        (pid,) = processes.pids
+        stop.set()
+        await running
+
+    assert [entry["pid"] for entry in logs if entry["event"] == "executor.killed"] == [pid]
+    assert not psutil.pid_exists(pid)
+
+
+async def test_an_executor_that_cannot_use_the_configuration_ends_its_parent_and_is_not_tried_again(tmp_path: Path):
+    processes = programs(tmp_path, f"import sys; sys.exit({CONFIGURATION})")
+
+    with capture_logs() as logs, pytest.raises(ConfigurationError, match="executor 1 cannot use the configuration"):
+        await processes.run(asyncio.Event())
+
+    assert [entry["event"] for entry in logs].count("executor.started") == 1

@@ -10,10 +10,11 @@ import asyncpg
 import pytest
 
 from latigo.domain.errors import ConfigurationError, Unavailable
-from latigo.postgres.database import Database
+from latigo.postgres.database import Database, changed_session
 from latigo.postgres.migrate import migrate
 from latigo.settings import Settings
 from latigo.wiring.ledger import connect_to, open_ledger
+from tests.support.ledgers import require_plain_sessions
 from tests.support.waiting import eventually
 
 #: Long enough for what a busy machine does meanwhile.
@@ -51,6 +52,42 @@ async def test_a_process_that_is_frozen_in_a_transaction_does_not_keep_its_locks
 
         assert [row["holder"] for row in await other.fetch("SELECT holder FROM planner")] == ["other"]
         assert await frozen.row("SELECT 1") is not None
+
+
+#: What a statement may leave in a session, by what is found of it.
+CHANGES = {
+    "lock_timeout": "SET lock_timeout = '3s'",
+    "advisory lock": "SELECT pg_advisory_lock(1)",
+    "channel any": 'LISTEN "any"',
+}
+
+
+@pytest.mark.parametrize("found", CHANGES)
+async def test_what_a_statement_leaves_in_a_session_is_still_there_for_its_next_user_and_is_found(
+    ledger_url: str, found: str
+):
+    async with open_ledger(ledger_at(ledger_url)) as database:
+        await database.execute(CHANGES[found])
+
+        with pytest.raises(AssertionError, match=found):
+            await require_plain_sessions(database.pool)
+
+
+@pytest.mark.parametrize("found", CHANGES)
+async def test_what_is_changed_in_a_session_on_purpose_is_undone_before_it_is_lent_again(ledger_url: str, found: str):
+    async with open_ledger(ledger_at(ledger_url)) as database:
+        async with database.connection() as connection, changed_session(connection):
+            await connection.execute(CHANGES[found])
+
+        await require_plain_sessions(database.pool)
+
+
+async def test_a_temporary_table_is_found(ledger_url: str):
+    async with open_ledger(ledger_at(ledger_url)) as database:
+        await database.execute("CREATE TEMPORARY TABLE anything ()")
+
+        with pytest.raises(AssertionError, match="temporary anything"):
+            await require_plain_sessions(database.pool)
 
 
 async def test_the_server_asks_whether_there_is_anybody_at_the_other_end_of_a_session(ledger_url: str):

@@ -27,6 +27,7 @@ from latigo.task_queue.eventhub.session import ReceiverTiming
 from latigo.task_queue.eventhub.store import Refused
 from latigo.task_queue.limits import cancel_all
 from tests.support.build import a_spec, a_task
+from tests.support.ledgers import leave_session, require_plain_sessions
 from tests.support.process import ROOT, environment
 from tests.support.waiting import eventually
 
@@ -172,9 +173,12 @@ class HubQueue:
 async def open_hub_queue(database: str, *, partitions: int = 2, **emulator_options: Any) -> AsyncIterator[HubQueue]:
     """A hub of the test's own; ``database`` is a migrated ledger's URL."""
     async with AsyncExitStack() as opened:
-        pool = await opened.enter_async_context(asyncpg.create_pool(database, min_size=1, max_size=6))
+        pool = await opened.enter_async_context(
+            asyncpg.create_pool(database, min_size=1, max_size=6, reset=leave_session)
+        )
         emulator = await opened.enter_async_context(open_event_hubs({HUB: partitions}, **emulator_options))
         yield HubQueue(emulator, database, pool, hub_section(emulator.connection_string(HUB)))
+        await require_plain_sessions(pool)
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from latigo.ledger.executor_store import PostgresExecutorLedger
 from latigo.ledger.model_store import PostgresModelLedger, PostgresRoster
 from latigo.ledger.protocol import Claim
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger, make_partitions
-from latigo.postgres.database import Database
+from latigo.postgres.database import Database, Pool
 from latigo.postgres.migrate import migrate
 from latigo.postgres.ranges import to_window
 from latigo.wiring.ledger import connect_to
@@ -103,14 +103,18 @@ async def open_ledgers(url: str) -> AsyncIterator[Ledgers]:
             models=PostgresModelLedger(database),
             roster=PostgresRoster(database, "test"),
         )
-        await require_plain_sessions(database)
+        await require_plain_sessions(database.pool)
 
 
-async def require_plain_sessions(database: Database) -> None:
+async def leave_session(_connection: object) -> None:
+    """Lend a session again as it is, as pools of Latigo do."""
+
+
+async def require_plain_sessions(pool: Pool) -> None:
     """Nothing is set, locked or listened to in a session of the pool: it is lent again as it is."""
     async with AsyncExitStack() as lent:
-        for _ in range(database.pool.get_idle_size()):
-            connection = await lent.enter_async_context(database.pool.acquire())
+        for _ in range(pool.get_idle_size()):
+            connection = await lent.enter_async_context(pool.acquire())
             changed = [row["what"] for row in await connection.fetch(_CHANGED)]
             assert not changed, changed
 

@@ -170,13 +170,10 @@ class MemoryPlanning:
 
     async def continued(
         self, planned: Sequence[Planned], max_catch_up: timedelta, most: int
-    ) -> Mapping[int, Sequence[Window]]:
+    ) -> Mapping[tuple[int, Lane], Sequence[Window]]:
         self._ask("continued")
-        older = {
-            task.model_id: [w for w in self.further.get(task.model_id, ()) if w.end <= task.window.start][:most]
-            for task in planned
-        }
-        return {model_id: windows for model_id, windows in older.items() if windows}
+        older = [(t, [w for w in self.further.get(t.model_id, ()) if w.end <= t.window.start][:most]) for t in planned]
+        return {(task.model_id, task.lane): windows for task, windows in older if windows}
 
     async def outstanding(self) -> Outstanding:
         self._ask("outstanding")

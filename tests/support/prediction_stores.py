@@ -19,6 +19,7 @@ from latigo.runtime.clock import SystemClock
 from latigo.sandbox.timeseries import SandboxTimeseries, open_sandbox_timeseries
 from latigo.settings import InfluxSink, PostgresSink, TimeseriesSink
 from tests.support.influxd import InfluxDatabase, fresh_influx_database
+from tests.support.ledgers import leave_session, require_plain_sessions
 from tests.support.postgres import fresh_database
 
 POSTGRES_SCHEMA = "".join(
@@ -40,10 +41,11 @@ async def postgres_store(request: pytest.FixtureRequest) -> AsyncIterator[Predic
 
 @asynccontextmanager
 async def prediction_pool(url: str, *, size: int = 4) -> AsyncIterator["asyncpg.Pool[asyncpg.Record]"]:
-    """Connections to a database that has just got the sink's tables."""
-    async with asyncpg.create_pool(url, min_size=0, max_size=size) as pool:
+    """Connections to a database that has just got the sink's tables; the sink leaves nothing in their sessions."""
+    async with asyncpg.create_pool(url, min_size=0, max_size=size, reset=leave_session) as pool:
         await pool.execute(POSTGRES_SCHEMA)
         yield pool
+        await require_plain_sessions(pool)
 
 
 @asynccontextmanager

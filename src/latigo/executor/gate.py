@@ -171,7 +171,7 @@ class Gate:
         lanes = self._models.get(task.ref)
         if lanes is None:
             return True
-        both_fill = lanes == [Lane.BACKFILL] and task.lane is Lane.BACKFILL
+        both_fill = lanes == [task.lane] and task.lane in {Lane.BACKFILL, Lane.MANUAL}
         return both_fill and all(delivery.task.ref != task.ref for delivery in self._lanes[Lane.LIVE])
 
     def _choose(self) -> Delivery | None:

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import floor_to_slot
-from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, Rescheduled
+from latigo.ledger.protocol import MANY_MODELS, KnownModel, KnownProject, ModelEntry, Rescheduled
 from latigo.ledger.recompute import Recomputed, request_recompute
 from latigo.ledger.shared import ParkedWindow, kept, park, read_clock
 from latigo.postgres.arrays import columns
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements
+from latigo.runtime.off_loop import off_loop
 
 SQL = load_statements("latigo.ledger", "sql/models.sql")
 
@@ -39,23 +40,12 @@ class PostgresModelLedger:
 
     async def active_models(self) -> Sequence[ModelRef]:
         """Return the models that are predicted, in no order."""
-        return [ModelRef(*row) for row in await self._database.fetch(SQL["active_models"])]
+        rows = await self._database.fetch(SQL["active_models"])
+        return await off_loop(len(rows), MANY_MODELS, lambda: [ModelRef(*row) for row in rows])
 
     async def known_models(self, project: str) -> Sequence[KnownModel]:
-        return [
-            KnownModel(
-                row["id"],
-                row["name"],
-                row["revision"],
-                row["state"],
-                row["stale_metadata"],
-                timedelta(seconds=float(row["resolution"])) if row["resolution"] else None,
-                row["slot"],
-                row["delay"],
-                row["fold"],
-            )
-            for row in await self._database.fetch(SQL["known_models"], project)
-        ]
+        rows = await self._database.fetch(SQL["known_models"], project)
+        return await off_loop(len(rows), MANY_MODELS, lambda: list(map(_known, rows)))
 
     async def project_listed(
         self, project: str, revision: str, models: Sequence[str], unbuilt: Sequence[str] | None = ()
@@ -112,6 +102,20 @@ class PostgresModelLedger:
         if models:
             rows = ((m.model_id, m.delay, m.fold, "active" if m.enabled else "disabled") for m in models)
             await self._database.execute(SQL["reschedule"], *columns(rows))
+
+
+def _known(row: Any) -> KnownModel:
+    return KnownModel(
+        row["id"],
+        row["name"],
+        row["revision"],
+        row["state"],
+        row["stale_metadata"],
+        timedelta(seconds=float(row["resolution"])) if row["resolution"] else None,
+        row["slot"],
+        row["delay"],
+        row["fold"],
+    )
 
 
 class _Row(NamedTuple):

@@ -45,6 +45,8 @@ class ClaimLost(Exception):
 
 #: Needs that are worth a thread: to read and to sort as many takes several milliseconds.
 MANY_NEEDS: Final = 5_000
+#: Models that are worth a thread: to read and to compare as many takes several milliseconds.
+MANY_MODELS: Final = 1_000
 
 
 _LANES = tuple(Lane)
@@ -55,8 +57,8 @@ class Need(NamedTuple):
 
     Live reaches from the newest due slot back over the contiguous gap; backfill is the newest other hole; repair is
     the newest window that an overtaken claim may have written over; manual is the newest that a request wants. One
-    window, or one run of windows in lane backfill, can be outstanding in all lanes but live together: see
-    `SchedulerLedger.plan`.
+    window, or one run of windows in lane backfill or for one request, can be outstanding in all lanes but live
+    together: see `SchedulerLedger.plan`.
 
     There may be as many as models, and all of them are kept until they have been planned. So a need has no objects that
     Python's collector has to walk, and its windows are made when they are asked for.
@@ -411,10 +413,11 @@ class SchedulerLedger(Protocol):
 
     async def continued(
         self, planned: Sequence[Planned], max_catch_up: timedelta, most: int
-    ) -> Mapping[int, Sequence[Window]]:
-        """Return what else is missing of models before a window that is planned of each: by model, the newest first.
+    ) -> Mapping[tuple[int, Lane], Sequence[Window]]:
+        """Return what continues windows that are planned: by model and lane, the newest first.
 
-        At most ``most`` windows of each, no longer than its fold; none of a silent model.
+        That is what else is missing of the model before the window, nothing of a silent one, or what else the same
+        request wants. At most ``most`` windows of each, no longer than its fold.
         """
 
     async def outstanding(self) -> Outstanding:
@@ -435,8 +438,8 @@ class SchedulerLedger(Protocol):
         Obsolete are tasks of an older epoch, tasks that overlap with an outstanding one, live and backfill tasks
         whose window is covered, tasks in other lanes than live while backfill is paused, and tasks that their request
         does not want any more; tasks in lanes but live and backfill may repeat what is covered. A model has at most one
-        live task and one of all other lanes outstanding, or one run of lane backfill, which is planned in one call;
-        those that wait for another attempt are not counted.
+        live task and one of all other lanes outstanding, or one run of backfill or of a request, which is planned in
+        one call; those that wait for another attempt are not counted.
 
         Args:
             term: of the planner's lease.

@@ -71,13 +71,14 @@ class PostgresSchedulerLedger:
 
     async def continued(
         self, planned: Sequence[Planned], max_catch_up: timedelta, most: int
-    ) -> Mapping[int, Sequence[Window]]:
+    ) -> Mapping[tuple[int, Lane], Sequence[Window]]:
         if not planned or most < 1:
             return {}
-        ids, times = [task.model_id for task in planned], [task.window.start for task in planned]
-        windows: dict[int, list[Window]] = {}
-        for row in await self._database.fetch(SQL["continued"], ids, times, max_catch_up, most):
-            windows.setdefault(row["model_id"], []).append(to_window(row["span"]))
+        ids, times, requests = columns((task.model_id, task.window.start, task.request) for task in planned)
+        windows: dict[tuple[int, Lane], list[Window]] = {}
+        for row in await self._database.fetch(SQL["continued"], ids, times, max_catch_up, most, requests):
+            lane = Lane.MANUAL if row["requested"] else Lane.BACKFILL
+            windows.setdefault((row["model_id"], lane), []).append(to_window(row["span"]))
         return windows
 
     async def outstanding(self) -> Outstanding:

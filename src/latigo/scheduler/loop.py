@@ -23,7 +23,7 @@ from latigo.scheduler.freshness import FreshnessCounter, blocks_of
 from latigo.scheduler.groups import Group, Groups, Sources
 from latigo.scheduler.lease import Lease
 from latigo.scheduler.model_sync import ModelSync
-from latigo.scheduler.plan import Agenda, Blockade, blockade_of, in_runs
+from latigo.scheduler.plan import Agenda, Blockade, LastRuns, begins_run, blockade_of, in_runs
 from latigo.task_queue import envelope
 from latigo.task_queue.protocol import TaskSender
 from latigo.telemetry.metrics import Metrics
@@ -121,6 +121,7 @@ class Scheduler:
         self._next_upkeep = 0.0
         self._full = False
         self._run = 1.0  #: windows in a run, on average
+        self._last_runs = LastRuns()
 
     @property
     def plans(self) -> bool:
@@ -282,21 +283,28 @@ class Scheduler:
                     len(planned), MANY_TASKS, lambda: [replace(task, trace=trace) for task in planned]
                 )
                 count = await self._ledger.plan(term, traced)
+                self._last_runs.record(traced)
                 _log.debug("tasks.planned", count=count, trace=trace)
         return await self._publish(term, most, out.readable)
 
     async def _take(self, room: int, room_in_background: int, room_of_requests: Mapping[int, int]) -> list[Planned]:
-        """Take the next tasks from the agenda, those of lane backfill in runs."""
+        """Take the next tasks from the agenda, those of backfill and of requests in runs."""
+        agenda = self._agenda
         firsts = await self._on_agenda(
             lambda agenda: agenda.take(room, room_in_background, self._share, room_of_requests, self._run)
         )
-        filling = [task for task in firsts if task.lane is Lane.BACKFILL]
+        filling = [task for task in firsts if begins_run(task)]
         if not filling:
             return firsts
         most = min(room_in_background, LONGEST_RUN) - 1
         continued = await self._ledger.continued(filling, self._rules.max_catch_up, most)
         self._run = 1 + sum(map(len, continued.values())) / len(filling)
-        return await off_loop(len(firsts), MANY_TASKS, lambda: in_runs(firsts, continued, room, room_in_background))
+        tasks = await off_loop(
+            len(firsts), MANY_TASKS, lambda: in_runs(firsts, continued, room, room_in_background, room_of_requests)
+        )
+        begun = {(task.model_id, task.lane) for task in tasks}
+        agenda.put_back([first for first in firsts if (first.model_id, first.lane) not in begun])
+        return tasks
 
     async def _on_agenda(self, work: Callable[[Agenda], T]) -> T:
         """Return the result of work on the agenda, which only planning changes."""
@@ -328,7 +336,7 @@ class Scheduler:
             return
         await self._on_agenda(Agenda.clear)
         needs = await self._ledger.needs(self._rules.max_catch_up)
-        self._agenda = await off_loop(len(needs), MANY_NEEDS, lambda: Agenda.of(needs))
+        self._agenda = await off_loop(len(needs), MANY_NEEDS, lambda: Agenda.of(needs, self._last_runs))
         self._read_at, self._read_cost = now, self._clock.monotonic() - now
 
     async def _plan_probes(self, term: Term, groups: Groups, blockade: Blockade) -> None:

@@ -4,15 +4,17 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 from latigo.domain.errors import LatigoError, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.schedule import Schedule
 from latigo.domain.windows import slot_length
-from latigo.ledger.protocol import KnownModel, KnownProject, ModelEntry, ModelLedger, Rescheduled
+from latigo.ledger.protocol import MANY_MODELS, KnownModel, KnownProject, ModelEntry, ModelLedger, Rescheduled
 from latigo.providers.protocols import ModelInformationProvider, ModelRoster
 from latigo.runtime.clock import Clock
 from latigo.runtime.log import get_logger
+from latigo.runtime.off_loop import off_loop
 from latigo.scheduler.discovery import Discovery
 from latigo.scheduler.listing import PREDICTED, Changes, changes, is_acceptable, is_older, longest_window
 from latigo.scheduler.selection import SelectedModels, Selection
@@ -74,7 +76,8 @@ class ModelSync:
         known = {project.name: project for project in await self._ledger.projects()}
         for listing in await self._provider.get_model_list(selection.projects_to_list(roster)):
             with self._isolate_bugs(listing.project):
-                selected = selection.apply(listing, roster)
+                apply = partial(selection.apply, listing, roster)
+                selected = await off_loop(len(listing.models), MANY_MODELS, apply)
                 await self._sync_project(selected, known.pop(listing.project, None), may_continue)
         for project in known:
             with self._isolate_bugs(project):
@@ -104,7 +107,8 @@ class ModelSync:
             missing = {"count": len(listing.missing), "first": listing.missing[0]}
             _log.warning("models.not_on_server", project=listing.project, **missing)
         known = await self._ledger.known_models(listing.project)
-        change = changes(known, listing, "" if before is None else before.revision)
+        compare = partial(changes, known, listing, "" if before is None else before.revision)
+        change = await off_loop(len(known) + listing.count, MANY_MODELS, compare)
         if change.deselected:
             _log.info("models.deselected", project=listing.project, count=len(change.deselected))
             await self._ledger.set_state(listing.project, change.deselected, "unregistered")
@@ -143,6 +147,13 @@ class ModelSync:
 
     async def _reschedule(self, listing: SelectedModels, known: Sequence[KnownModel]) -> list[str]:
         """Apply changed settings to known models. Return those whose slots change: they have to be described again."""
+        changed, realigned = await off_loop(len(known), MANY_MODELS, lambda: self._rescheduled(listing, known))
+        if changed:
+            _log.info("models.rescheduled", project=listing.project, count=len(changed))
+            await self._ledger.reschedule(changed)
+        return realigned
+
+    def _rescheduled(self, listing: SelectedModels, known: Sequence[KnownModel]) -> tuple[list[Rescheduled], list[str]]:
         listed = set(listing.models)
         changed: list[Rescheduled] = []
         realigned: list[str] = []
@@ -157,10 +168,7 @@ class ModelSync:
                     realigned.append(model.name)
             elif (schedule.delay, fold, schedule.enabled) != (model.delay, model.fold, model.state == "active"):
                 changed.append(Rescheduled(model.id, schedule.delay, fold, schedule.enabled))
-        if changed:
-            _log.info("models.rescheduled", project=listing.project, count=len(changed))
-            await self._ledger.reschedule(changed)
-        return realigned
+        return changed, realigned
 
     async def _describe_all(
         self, listing: SelectedModels, names: Sequence[str], may_continue: Callable[[], bool]

@@ -1,7 +1,7 @@
 """Choice of the tasks to plan next. Pure: needs in, planned tasks out."""
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,6 +19,24 @@ from latigo.scheduler.groups import Group
 _NEVER_COVERED = datetime.min.replace(tzinfo=UTC)
 
 
+class LastRuns:
+    """The last run of each model, by a number that rises with each; models take turns by it."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}  # no more than there are models
+        self._count = 0
+
+    def of(self, model_id: int) -> int:
+        """Return the number of a model's last run; 0: it had none."""
+        return self._numbers.get(model_id, 0)
+
+    def record(self, planned: Iterable[Planned]) -> None:
+        """Record the runs among tasks that were planned, in their order."""
+        for model_id in dict.fromkeys(task.model_id for task in planned if begins_run(task)):
+            self._count += 1
+            self._numbers[model_id] = self._count
+
+
 @dataclass
 class Agenda:
     """The needs of all models in the order in which they are planned.
@@ -28,20 +46,24 @@ class Agenda:
     """
 
     lanes: dict[Lane, deque[Need]] = field(default_factory=dict)  #: live first; no lane is empty
+    _taken: dict[tuple[int, Lane], Need] = field(default_factory=dict)  # by the last call
 
     @classmethod
-    def of(cls, needs: Iterable[Need]) -> "Agenda":
+    def of(cls, needs: Iterable[Need], last_runs: LastRuns | None = None) -> "Agenda":
         """Sort needs: live by the oldest covered end, others by the newest window; projects take turns.
 
         Every other wave of live windows is the other way around: the models that were called last, which their servers
-        still have in memory, come first then.
+        still have in memory, come first then. Models take turns with their runs: first those that had none yet, then
+        those whose last one is longest ago. By the newest window alone, a model whose gap is old would wait for all the
+        runs of those with newer ones.
         """
+        last_runs = last_runs or LastRuns()
         lanes: dict[Lane, dict[str, list[Need]]] = {lane: {} for lane in Lane}
         with collector_paused():
             for need in needs:
                 for lane in need.lanes:
                     lanes[lane].setdefault(need.project, []).append(need)
-            return cls({lane: deque(_in_turns(lane, lacking)) for lane, lacking in lanes.items() if lacking})
+            return cls({lane: deque(_in_turns(lane, lacking, last_runs)) for lane, lacking in lanes.items() if lacking})
 
     def __len__(self) -> int:
         return sum(map(len, self.lanes.values()))
@@ -69,11 +91,17 @@ class Agenda:
     ) -> list[Planned]:
         """Take the next tasks: at most ``room``, and at most ``room_in_background`` in other lanes than live.
 
-        ``room_of_requests`` has how many there may be for each request that is limited. Where a task of lane backfill
-        is the first of a ``run`` of so many, on average, it takes as much room.
+        ``room_of_requests`` has how many there may be for each request that is limited. A task that is the first of a
+        ``run`` of so many, on average, takes as much room.
         """
+        self._taken.clear()
         with self._limited(room_of_requests or {}):
             return self._take_all(room, room_in_background, share, run)
+
+    def put_back(self, planned: Sequence[Planned]) -> None:
+        """Put tasks that were taken last, and for which there was no room, before all others of their lanes."""
+        for task in reversed(planned):
+            self.lanes.setdefault(task.lane, deque()).appendleft(self._taken[task.model_id, task.lane])
 
     @contextmanager
     def _limited(self, room_of_requests: Mapping[int, int]) -> Iterator[None]:
@@ -99,7 +127,7 @@ class Agenda:
             if lane is None:
                 break
             taken.append(self._take(lane, self.lanes[lane][0]))
-            tasks = run if lane is Lane.BACKFILL else 1
+            tasks = run if begins_run(taken[-1]) else 1
             share.spend(tasks - 1)
             room -= tasks
             room_in_background -= 0 if lane.is_live else tasks
@@ -116,31 +144,33 @@ class Agenda:
     def _take(self, lane: Lane, need: Need) -> Planned:
         needs = self.lanes[lane]
         needs.remove(need)
+        self._taken[need.model_id, lane] = need
         if not needs:
             del self.lanes[lane]
         request = need.request if lane is Lane.MANUAL else None
         return Planned(need.model_id, need.epoch, need.window(lane), lane, request=request)
 
 
-def _in_turns(lane: Lane, by_project: Mapping[str, Sequence[Need]]) -> list[Need]:
+def _in_turns(lane: Lane, by_project: Mapping[str, Sequence[Need]], last_runs: LastRuns) -> list[Need]:
     """Return needs in order, where projects take turns, so that none waits for all needs of another.
 
     Those of each project are sorted by themselves: sorting lets no other thread run.
     """
-    queues = {project: _ordered(lane, needs) for project, needs in by_project.items()}
-    projects = [first.project for first in _ordered(lane, [queue[0] for queue in queues.values()])]
+    queues = {project: _ordered(lane, needs, last_runs) for project, needs in by_project.items()}
+    projects = [first.project for first in _ordered(lane, [queue[0] for queue in queues.values()], last_runs)]
     turns = zip_longest(*(queues[project] for project in projects))
     return [need for turn in turns for need in turn if need is not None]
 
 
-def _ordered(lane: Lane, needs: Iterable[Need]) -> list[Need]:
+def _ordered(lane: Lane, needs: Iterable[Need], last_runs: LastRuns) -> list[Need]:
     if lane.is_live:
         forth: list[Need] = []
         back: list[Need] = []
         for need in sorted(needs, key=attrgetter("project", "name")):
             (back if _is_reversed(need.window(lane)) else forth).append(need)
         return sorted([*forth, *reversed(back)], key=lambda need: need.covered_end or _NEVER_COVERED)
-    return sorted(needs, key=lambda need: (-need.window(lane).end.timestamp(), *need.ref))
+    newest_first = sorted(needs, key=lambda need: (-need.window(lane).end.timestamp(), *need.ref))
+    return sorted(newest_first, key=lambda need: last_runs.of(need.model_id))
 
 
 def _is_reversed(window: Window) -> bool:
@@ -148,16 +178,30 @@ def _is_reversed(window: Window) -> bool:
     return window.end.timestamp() // (window.end - window.start).total_seconds() % 2 == 1
 
 
+def begins_run(task: Planned) -> bool:
+    """Return whether a task may be the first of several windows of a model: of backfill, or that one request wants."""
+    return task.lane is Lane.BACKFILL or (task.lane is Lane.MANUAL and task.request is not None)
+
+
 def in_runs(
-    planned: Sequence[Planned], continued: Mapping[int, Sequence[Window]], room: int, room_in_background: int
+    planned: Sequence[Planned],
+    continued: Mapping[tuple[int, Lane], Sequence[Window]],
+    room: int,
+    room_in_background: int,
+    room_of_requests: Mapping[int, int] | None = None,
 ) -> list[Planned]:
-    """Return planned tasks, each of lane backfill with the windows that continue it, as far as there is room."""
+    """Return planned tasks, each that begins a run with the windows that continue it, as far as there is room."""
     tasks = [task for task in planned if task.lane.is_live]
     left = min(room - len(tasks), room_in_background)
+    firsts = Counter(task.request for task in planned if task.request is not None)
+    further = {request: most - firsts[request] for request, most in (room_of_requests or {}).items()}
     for first in planned:
         if not first.lane.is_live:
-            windows = (first.window, *(continued.get(first.model_id, ()) if first.lane is Lane.BACKFILL else ()))
-            run = [replace(first, window=window) for window in windows[: max(left, 0)]]
+            windows = continued.get((first.model_id, first.lane), ()) if begins_run(first) else ()
+            if first.request is not None and first.request in further:
+                windows = windows[: max(further[first.request], 0)]
+                further[first.request] -= len(windows)
+            run = [replace(first, window=window) for window in (first.window, *windows)[: max(left, 0)]]
             tasks += run
             left -= len(run)
     return tasks

@@ -197,9 +197,10 @@ async def test_a_model_runs_once_at_a_time_and_others_pass_what_waits_for_it():
     fourth.cancel()
 
 
-async def test_two_windows_of_the_past_of_a_model_run_at_once_and_no_more():
+@pytest.mark.parametrize("lane", [Lane.BACKFILL, Lane.MANUAL])
+async def test_two_windows_of_the_past_of_a_model_run_at_once_and_no_more(lane: Lane):
     gate = Gate(8, lane_share())
-    run = [Held(a_task(a_spec("model-1"), id=number, lane=Lane.BACKFILL)) for number in (1, 2, 3)]
+    run = [Held(a_task(a_spec("model-1"), id=number, lane=lane)) for number in (1, 2, 3)]
     live = Held(a_task(a_spec("model-1"), id=4))
     await fill(gate, *run)
 

@@ -59,6 +59,12 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, Unavailable)
 
 
+async def test_a_call_that_succeeds_at_once_needs_no_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tenacity.AsyncRetrying", None)
+
+    assert await short_outage(is_unavailable)(Flaky()) == "answer"
+
+
 async def test_a_short_outage_is_sat_out() -> None:
     system = Flaky(unavailable(), unavailable())
 

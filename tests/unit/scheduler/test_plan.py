@@ -15,7 +15,7 @@ from latigo.domain.task import Lane
 from latigo.domain.windows import Window
 from latigo.ledger.protocol import Need, Planned
 from latigo.scheduler.groups import Group
-from latigo.scheduler.plan import Agenda, Blockade, blockade_of, in_runs
+from latigo.scheduler.plan import Agenda, Blockade, blockade_of
 from tests.support.build import HALF_HOUR, at, window
 from tests.support.build import a_need as build_need
 
@@ -259,56 +259,6 @@ def test_the_other_lane_of_a_model_that_probes_stays_on_the_agenda():
 
 def test_a_project_without_work_has_no_probe():
     assert Agenda.of([a_need(1, "a")]).take_probe(lambda need: need.ref.project == "b") is None
-
-
-def older(*hours: int) -> list[Window]:
-    return [Window(at("09:00") - hour * HALF_HOUR, at("09:30") - hour * HALF_HOUR) for hour in hours]
-
-
-def test_what_continues_a_window_of_backfill_follows_it_and_live_goes_first():
-    planned = taken(Agenda.of([a_need(1, back=BACK), a_need(2, live=None, back=BACK)]), 10)
-
-    tasks = in_runs(planned, {1: older(1, 2), 2: older(3)}, 10, 10)
-
-    assert [(task.model_id, task.lane, task.window) for task in tasks] == [
-        (1, Lane.LIVE, LIVE),
-        (1, Lane.BACKFILL, BACK),
-        *((1, Lane.BACKFILL, window) for window in older(1, 2)),
-        (2, Lane.BACKFILL, BACK),
-        *((2, Lane.BACKFILL, window) for window in older(3)),
-    ]
-
-
-@given(needs(), st.integers(0, 20), st.integers(0, 20), st.integers(0, 3), st.floats(1, 8))
-def test_runs_take_no_more_than_there_is_room_for(
-    result: list[Need], room: int, in_background: int, length: int, expected: float
-):
-    planned = Agenda.of(result).take(room, in_background, LaneShare(0.05), run=expected)
-
-    tasks = in_runs(planned, {need.model_id: older(*range(1, length + 1)) for need in result}, room, in_background)
-
-    assert len(tasks) <= room
-    assert sum(not task.lane.is_live for task in tasks) <= in_background
-    assert [task for task in tasks if task.lane.is_live] == [task for task in planned if task.lane.is_live]
-
-
-def test_a_run_takes_the_room_that_it_is_expected_to_need():
-    agenda = Agenda.of([a_need(number, live=None, back=BACK) for number in range(40)])
-
-    assert len(agenda.take(32, 32, LaneShare(0.05), run=8.0)) == 4
-    assert len(agenda.take(32, 32, LaneShare(0.05), run=1.0)) == 32
-
-
-def test_runs_are_no_more_than_the_share_while_live_work_waits():
-    agenda = Agenda.of([a_need(number, back=BACK) for number in range(400)])
-    share = LaneShare(0.1)
-
-    planned = [task for _ in range(20) for task in agenda.take(10, 5, share, run=8.0)]
-
-    runs = sum(task.lane is Lane.BACKFILL for task in planned)
-    live = len(planned) - runs
-    assert runs > 0
-    assert 8 * (runs - 1) <= 0.1 * (live + 8 * runs)
 
 
 def downstreams(project: str) -> list[str]:

@@ -32,7 +32,7 @@ from latigo.scheduler.plan import Agenda
 from latigo.scheduler.selection import Selection
 from latigo.task_queue.envelope import HIGHEST, LOWEST
 from latigo.telemetry.metrics import Metrics
-from tests.support.build import HALF_HOUR, a_need, a_spec, window
+from tests.support.build import HALF_HOUR, a_need, a_spec, bounds_of, window
 from tests.support.clock import ManualClock
 from tests.support.gordo_replay import DictRoster
 from tests.support.memory_ledgers import MemoryFreshness, MemoryModels, MemoryPlanning, Row, a_circuit
@@ -461,6 +461,58 @@ async def test_backfill_is_planned_in_runs_of_a_model_within_its_room():
         *(("model-2", window) for window in (BACK, *older[:2])),
         ("model-3", BACK),
     ]
+
+
+async def test_models_take_turns_with_their_runs_of_backfill_however_old_their_gaps_are():
+    harness = Harness(models=3)
+    gaps = [window(f"0{hour}:00", f"0{hour}:30") for hour in (9, 8, 1)]
+    harness.ledger.desired = [
+        need._replace(bounds=bounds_of({Lane.BACKFILL: gap}))
+        for need, gap in zip(harness.ledger.desired, gaps, strict=True)
+    ]
+    planned = []
+
+    async with running(harness, harness.scheduler(max_outstanding=2)):
+        for _ in range(4):
+            planned += [row.task.ref.name for row in harness.ledger.rows.values()]
+            await harness.clock.advance(loop.REREAD)  # so that the needs are read anew
+            harness.ledger.rows.clear()
+            await harness.clock.advance(SECOND)
+
+    assert planned == ["model-1", "model-2", "model-3", "model-1"]
+
+
+async def test_runs_that_had_no_room_are_planned_next_without_reading_the_needs_again():
+    harness = Harness(models=3)
+    harness.ledger.desired = [need._replace(bounds=bounds_of({Lane.BACKFILL: BACK})) for need in harness.ledger.desired]
+    harness.ledger.further = {
+        1: [Window(BACK.start - (n + 1) * HALF_HOUR, BACK.start - n * HALF_HOUR) for n in range(7)]
+    }
+
+    async with running(harness, harness.scheduler(max_outstanding=16)):
+        first = [row.task.ref.name for row in harness.ledger.rows.values()]
+        harness.ledger.rows.clear()
+        await harness.clock.advance(SECOND)
+
+    assert first == ["model-1"] * LONGEST_RUN
+    assert [row.task.ref.name for row in harness.ledger.rows.values()] == ["model-2", "model-3"]
+    assert harness.ledger.log.count("needs") == 1
+
+
+async def test_a_run_for_a_request_is_no_longer_than_the_request_has_room():
+    harness = Harness(models=1)
+    harness.ledger.desired = [
+        need._replace(bounds=bounds_of({Lane.MANUAL: BACK}), request=7) for need in harness.ledger.desired
+    ]
+    harness.ledger.further = {
+        1: [Window(BACK.start - (n + 1) * HALF_HOUR, BACK.start - n * HALF_HOUR) for n in range(7)]
+    }
+    harness.ledger.room = {7: 3}
+
+    async with running(harness, harness.scheduler(max_outstanding=40)):
+        await harness.clock.advance(SECOND / 2)
+
+    assert [row.task.lane for row in harness.ledger.rows.values()] == [Lane.MANUAL] * 3
 
 
 async def test_backfill_takes_at_most_half_of_the_room():

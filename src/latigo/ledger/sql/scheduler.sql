@@ -111,31 +111,37 @@ FROM (
 WHERE f.live IS NOT NULL OR f.backfill IS NOT NULL OR f.repair IS NOT NULL OR f.manual IS NOT NULL;
 
 -- continued --
--- What is missing of models ($1) before some time ($2) of each, as windows, the newest first: $4 of each at most. $3:
--- max_catch_up. Of a silent model nothing. Read for each model by itself, unlike the needs: these are few models.
+-- What is missing of models ($1), or wanted of them by a request ($5, or null), before some time ($2) of each, as windows,
+-- the newest first: $4 of each at most. $3: max_catch_up. Of a silent model nothing is missing. Read for each model by
+-- itself, unlike the needs: these are few models.
 WITH RECURSIVE missing AS MATERIALIZED (
-    SELECT m.id AS model_id, least(m.fold, m.fold_limit) AS fold,
-           tstzmultirange(tstzrange(least(greatest(m.since, date_bin(m.slot, ledger_now() - $3::interval, 'epoch') + m.slot), n.low), n.low))
-               - c.covered - c.expired
+    SELECT m.id AS model_id, n.request_id, least(m.fold, m.fold_limit) AS fold,
+           CASE WHEN n.request_id IS NULL THEN
+               tstzmultirange(tstzrange(least(greatest(m.since, date_bin(m.slot, ledger_now() - $3::interval, 'epoch') + m.slot), n.low), n.low))
+                   - c.covered - c.expired
+                   - coalesce((SELECT range_agg(s) FROM slot_exception e CROSS JOIN LATERAL unnest(e.slots) AS s
+                               WHERE e.model_id = m.id AND e.next_look > ledger_now()), '{}')
+           ELSE
+               coalesce((SELECT q.wanted FROM request_model q WHERE q.request_id = n.request_id AND q.model_id = m.id AND q.open), '{}')
+                   * tstzmultirange(tstzrange(NULL, n.low))
+           END
                - coalesce((SELECT range_agg(t.span) FROM task t WHERE t.model_id = m.id), '{}')
-               - coalesce((SELECT range_agg(s) FROM slot_exception e CROSS JOIN LATERAL unnest(e.slots) AS s
-                           WHERE e.model_id = m.id AND e.next_look > ledger_now()), '{}')
                - coalesce((SELECT range_agg(s) FROM parked p CROSS JOIN LATERAL unnest(p.windows) AS s
                            WHERE p.model_id = m.id), '{}') AS slots
-    FROM unnest($1::bigint[], $2::timestamptz[]) AS n (model_id, low)
+    FROM unnest($1::bigint[], $2::timestamptz[], $5::bigint[]) AS n (model_id, low, request_id)
     JOIN model m ON m.id = n.model_id JOIN coverage c ON c.model_id = m.id
-    WHERE c.silent_since IS NULL
+    WHERE n.request_id IS NOT NULL OR c.silent_since IS NULL
 ),
 run AS (
-    SELECT model_id, fold, slots, NULL::tstzrange AS span, 0 AS place FROM missing
+    SELECT model_id, request_id, fold, slots, NULL::tstzrange AS span, 0 AS place FROM missing
     UNION ALL
-    SELECT r.model_id, r.fold, r.slots - tstzmultirange(w.span), w.span, r.place + 1
+    SELECT r.model_id, r.request_id, r.fold, r.slots - tstzmultirange(w.span), w.span, r.place + 1
     FROM run r CROSS JOIN LATERAL (
         SELECT s AS span FROM unnest(r.slots * tstzmultirange(tstzrange(upper(r.slots) - r.fold, upper(r.slots)))) AS s
         ORDER BY s DESC LIMIT 1) w
     WHERE r.place < $4
 )
-SELECT model_id, span FROM run WHERE place > 0 ORDER BY model_id, place;
+SELECT model_id, request_id IS NOT NULL AS requested, span FROM run WHERE place > 0 ORDER BY model_id, requested, place;
 
 -- plan_tasks --
 -- Windows that were planned or changed since the needs were read are left out, and those of live and backfill that were

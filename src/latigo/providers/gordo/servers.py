@@ -25,6 +25,7 @@ LOOK_UP, READ_MODELS = timedelta(seconds=10), timedelta(minutes=1)
 _LOOK_UP_LIMIT = 5.0
 #: Models and servers, multiplied, that take several milliseconds to assign.
 _MUCH_WORK = 5_000
+_MANY_MODELS = 5_000  #: of which the names take several milliseconds
 
 #: Returns the addresses of a host, for a port.
 LookUp = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -150,10 +151,11 @@ class Servers:
 
     async def _read(self, read: ReadModels) -> None:
         try:
-            models = [str(model) for model in await read()]
+            refs = await read()
         except LatigoError as error:
             _log.warning("models.not_read", error=str(error))
             return
+        models = await off_loop(len(refs), _MANY_MODELS, lambda: list(map(str, refs)))
         if models != self._models:
             self._models = models
             self._changed.set()
