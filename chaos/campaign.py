@@ -28,8 +28,8 @@ from chaos.world import INFLUX, POSTGRES, Size, World, newest_due, open_world
 _RECOVERS_WITHIN_S = 240.0
 #: Time in which what has been published ends.
 _ENDS_WITHIN_S = 60
-#: Until a sink that cannot compare writers has all that killed executors and cut links have left in sockets, and executors
-#: have reported what they wrote after they were overtaken: more than a write, and a retransmission after the longest cut.
+#: Until a sink that cannot compare writers has all that killed executors and cut links have left in sockets, and the
+#: executors have reported what they may have written over: more than a write, or a repeat after the longest cut.
 _LATE_WRITES_S = 30.0
 _LET_REPAIR = "UPDATE repair SET due_at = ledger_now() WHERE due_at > ledger_now()"
 _OUT = "SELECT count(*) FROM task WHERE state IN ('published', 'claimed')"

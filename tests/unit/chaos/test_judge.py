@@ -175,7 +175,7 @@ def test_a_repair_settles_its_slot_again_and_its_revision_is_the_one_that_has_to
 
 def test_values_alone_show_the_revision_where_the_sink_keeps_none():
     facts = sound(PLAIN)
-    rows = {label: (None, cells) for label, (_, cells) in facts.rows.items()}
+    rows: dict[int, tuple[str | None, Cells]] = {label: (None, cells) for label, (_, cells) in facts.rows.items()}
     newest = UNTIL - SLOT
 
     assert counts(replace(facts, rows=rows)) == (0, 0, 0)
@@ -201,6 +201,6 @@ def test_a_model_that_begins_earlier_than_it_should_is_judged_from_there():
     assert beginning_at({PLAIN.name: sound(PLAIN)}, {PLAIN.name: UNTIL})[PLAIN.name].since == SINCE
 
 
-def without(facts: Facts, start: int) -> dict[int, tuple[str, Cells]]:
+def without(facts: Facts, start: int) -> dict[int, tuple[str | None, Cells]]:
     """The rows that are not in the slot that begins then."""
     return {label: row for label, row in facts.rows.items() if not start <= label < start + SLOT}

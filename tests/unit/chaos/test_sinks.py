@@ -33,9 +33,9 @@ def test_a_measurement_is_a_column_group_and_that_of_a_whole_model_has_no_tag():
 
 
 def test_a_time_and_column_under_other_tags_is_there_twice():
-    stored = list(
-        points(answer(series("model-output", "PT-1", [10, 1.0]), series("model-output", "PT-1", [10, 1.0], another="x")))
-    )
+    twice = series("model-output", "PT-1", [10, 1.0]), series("model-output", "PT-1", [10, 1.0], revision="1")
+
+    stored = list(points(answer(*twice)))
 
     assert stored == 2 * [Stored("pump-00", 10, ("model-output", "PT-1"), 1.0)]
 
