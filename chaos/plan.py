@@ -14,6 +14,8 @@ EVERY_S = 1.5
 _RECOVERS_S = 3.0
 #: A system that keeps whatever was written last, whoever wrote it.
 _UNFENCED, _LEDGER = "influx", "postgres"
+#: Leases that an executor is frozen for: the next one, of a newer revision, has written by then.
+_OVERTAKEN = (2.0, 4.0)
 #: Seconds after it wakes up in which an executor may write to such a system, and cannot learn that it was overtaken.
 _UNAWARE_S = (1.0, 3.0)
 _CUT = Condition(Way(cut=True), Way(cut=True))
@@ -116,7 +118,8 @@ def _step(chance: Random, at: float, action: Action, shape: Shape) -> Step:
         case Action.FREEZE:
             victim = _victim(chance, shape)
             longer_than_lease = victim not in shape.systems
-            lasting = chance.uniform(1.2, 3.0) * shape.lease if longer_than_lease else chance.uniform(1.0, 5.0)
+            leases = _OVERTAKEN if _UNFENCED in shape.systems else (1.2, 3.0)
+            lasting = chance.uniform(*leases) * shape.lease if longer_than_lease else chance.uniform(1.0, 5.0)
             return Step(at, action, victim, lasting)
         case Action.DEPLOY:
             return Step(at, action)
@@ -133,6 +136,8 @@ def _victim(chance: Random, shape: Shape) -> str:
 
 def _fault_of_link(chance: Random, at: float, action: Action, shape: Shape) -> Step:
     link, lasting = chance.choice(shape.links), chance.uniform(1.0, 3.0 * shape.lease)
+    if link.server == _UNFENCED:
+        lasting += shape.lease
     cut, detail = Way(cut=True), ""
     match action:
         case Action.CUT_ONE_WAY:

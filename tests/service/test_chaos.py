@@ -32,8 +32,8 @@ from tests.support.waiting import eventually
 
 SEED = 8
 SECONDS = 25.0
-#: Its steps kill InfluxDB, cut one executor off from it, freeze the other, and deploy.
-INFLUX_SEED, INFLUX_SECONDS = 174, 15.0
+#: Its steps kill InfluxDB, cut an executor off from it, freeze the other one and its way to the ledger, and deploy.
+INFLUX_SEED, INFLUX_SECONDS = 9, 20.0
 SMALL = Size(schedulers=2, executors=2, models=4, horizon=timedelta(minutes=1))
 CUT = Way(cut=True)
 LINK, OTHER = Link("client", "server"), Link("other", "server")
