@@ -49,9 +49,9 @@ bench: $(VENV)/.ready gordo ## Measure Latigo against its peers and limits; with
 	@tests/omnia_sdk/setup.sh
 	$(BIN)/python -m $(if $(BASE),benchmarks.pairs $(BASE) $(if $(OWN),--own),benchmarks) $(if $(ONLY),--only $(ONLY))
 
-chaos: $(VENV)/.ready ## Kill, freeze and cut off processes at random, and check what is left, on each queue or on one (MINUTES=20, SEED=number, QUEUE=postgres, MODELS=2000, EXECUTORS=4)
+chaos: $(VENV)/.ready ## Kill, freeze and cut off processes at random, and check what is left, on each queue or on one (MINUTES=20, SEED=number, QUEUE=postgres, SINK=influx, MODELS=2000, EXECUTORS=4)
 	$(BIN)/python -m chaos --minutes $(or $(MINUTES),20) $(if $(SEED),--seed $(SEED)) $(if $(QUEUE),--queue $(QUEUE)) \
-	    $(if $(MODELS),--models $(MODELS)) $(if $(EXECUTORS),--executors $(EXECUTORS))
+	    $(if $(SINK),--sink $(SINK)) $(if $(MODELS),--models $(MODELS)) $(if $(EXECUTORS),--executors $(EXECUTORS))
 
 soak: $(VENV)/.ready ## Run 100 000 tasks on each queue, or on one, while everything is killed in turn; check values, memory and rows (QUEUE=eventhub, TASKS=, KILLS=, SEED=)
 	$(BIN)/python -m chaos.soak $(if $(QUEUE),--queue $(QUEUE)) --tasks $(or $(TASKS),100000) --kills $(or $(KILLS),50) \

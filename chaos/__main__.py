@@ -1,8 +1,9 @@
-"""Run a random campaign against Latigo: ``python -m chaos [--minutes M] [--seed S] [--queue KIND] [--write]``.
+"""Run a random campaign against Latigo: ``python -m chaos [--minutes M] [--seed S] [--queue KIND] [--sink KIND]``.
 
-It runs on each task queue, one after the other, unless one is named. It ends by itself, and its processes and networks
-with it; the exit code is 0 if nothing was lost, doubled or wrong on any queue. The same seed draws the same steps; what
-they meet depends on the machine.
+It runs on each task queue, one after the other, unless one is named. Predictions go to PostgreSQL, which compares
+writers, or to an InfluxDB, which cannot. The campaign ends by itself, and its processes and networks with it; the exit
+code is 0 if nothing was lost, doubled or wrong on any queue. The same seed draws the same steps; what they meet depends
+on the machine.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from chaos.namespaces import are_permitted
 from chaos.network import Links
 from chaos.queues import add_queue_argument, run_on_each
 from chaos.report import section, summary, title
+from chaos.sinks import SINKS
 from chaos.world import Size
 
 
@@ -39,6 +41,7 @@ def _arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--executors", type=int, default=Size.executors)
     parser.add_argument("--models", type=int, default=Size.models)
     add_queue_argument(parser)
+    parser.add_argument("--sink", choices=SINKS, default=Size.sink, help="of predictions")
     parser.add_argument("--keep", action="store_true", help="keep the logs of all processes also if all is well")
     parser.add_argument("--write", action="store_true", help=f"write the figures to {RESULTS.name}")
     return parser.parse_args(arguments)
@@ -55,9 +58,9 @@ def _run(options: argparse.Namespace, queue: str, seed: int) -> Sequence[str]:
     """Run one campaign. Return its faults."""
     namespaces = options.links == "namespaces" or (options.links == "auto" and are_permitted())
     over = Links.NAMESPACES if namespaces else Links.PROXIES
-    size = Size(options.schedulers, options.executors, options.models, queue=queue).fitting()
+    size = Size(options.schedulers, options.executors, options.models, queue=queue, sink=options.sink).fitting()
     folder = Path(tempfile.mkdtemp(prefix="latigo-chaos-"))
-    _say(f"seed {seed}, {options.minutes:g} minutes, queue {queue}, logs in {folder}")
+    _say(f"seed {seed}, {options.minutes:g} minutes, queue {queue}, sink {size.sink}, logs in {folder}")
     campaign = run(folder, size, seed=seed, seconds=options.minutes * 60, over=over, say=_say)
     outcome = asyncio.run(campaign)
     _say(summary(outcome))

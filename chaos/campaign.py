@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,12 +22,16 @@ from chaos.judge import Verdict, beginning_at, judge, missing, read_facts
 from chaos.network import SOUND, Links
 from chaos.plan import Action, Step, plan
 from chaos.processes import environment
-from chaos.world import POSTGRES, Size, World, newest_due, open_world
+from chaos.world import INFLUX, POSTGRES, Size, World, newest_due, open_world
 
 #: Time to catch up and be healthy once everything works again.
 _RECOVERS_WITHIN_S = 240.0
 #: Time in which what has been published ends.
 _ENDS_WITHIN_S = 60
+#: Until a sink that cannot compare writers has all that killed executors and cut links have left in sockets, and the
+#: executors have reported what they may have written over: more than a write, or a repeat after the longest cut.
+_LATE_WRITES_S = 30.0
+_LET_REPAIR = "UPDATE repair SET due_at = ledger_now() WHERE due_at > ledger_now()"
 _OUT = "SELECT count(*) FROM task WHERE state IN ('published', 'claimed')"
 _HEALTHY = "healthy"
 _STATUS_LINES = 6
@@ -84,7 +89,7 @@ async def conclude(world: World, outcome: Outcome, say: Say, within_s: float = _
     everything = models(world.size.models)
     for first in range(0, len(everything), _JUDGED_AT_ONCE):
         some = everything[first : first + _JUDGED_AT_ONCE]
-        facts = await read_facts(world.ledger_url, [model.name for model in some])
+        facts = await read_facts(world.ledger_url, [model.name for model in some], world.sink)
         judge(some, beginning_at(facts, world.begins), until, outcome.verdict)
         say(f"{first + len(some)} of {len(everything)} models judged, {outcome.verdict.values} values")
     outcome.complaints += [complaint for party in world.parties.values() for complaint in party.complaints]
@@ -131,6 +136,8 @@ async def _end(world: World, step: Step) -> None:
         await party.kill()
     elif step.target == POSTGRES:
         await party.kill(signal.SIGINT)  # its SIGTERM waits for all clients to leave
+    elif step.target == INFLUX:
+        await party.kill(signal.SIGTERM)  # how it ends does not matter, and it may not have begun to listen to signals
     else:
         await party.stop()
 
@@ -138,16 +145,30 @@ async def _end(world: World, step: Step) -> None:
 async def _recover(world: World, outcome: Outcome, within_s: float) -> int:
     """Wait until everything that was due when the steps were over is accounted for, and the state is healthy.
 
-    Return the end of that time.
+    It is not healthy while something is to be repaired. Latigo waits a quarter of an hour for writes that may be on
+    their way; here that is as long as they can be. Return the end of the time that was due.
     """
     began, until = time.monotonic(), int(newest_due(world.size).timestamp())
+    late_until = began + (_LATE_WRITES_S if INFLUX in world.size.systems else 0.0)
     while time.monotonic() - began < within_s:
+        if all_arrived := time.monotonic() >= late_until:
+            await _let_repair(world)
         outcome.state = await _status(world)
-        if outcome.state == _HEALTHY and await _missing(world, until) == 0:
+        if all_arrived and outcome.state == _HEALTHY and await _missing(world, until) == 0:
             outcome.recovered_after = time.monotonic() - began
             break
         await asyncio.sleep(1.0)
     return until
+
+
+async def _let_repair(world: World) -> None:
+    """Let windows be predicted again now that no late write can come any more."""
+    with suppress(OSError, asyncpg.PostgresError):
+        connection = await asyncpg.connect(world.ledger_url, timeout=30)
+        try:
+            await connection.execute(_LET_REPAIR)
+        finally:
+            await connection.close()
 
 
 async def _until_nothing_is_out(world: World) -> None:
@@ -164,7 +185,7 @@ async def _until_nothing_is_out(world: World) -> None:
 
 async def _missing(world: World, until: int) -> int | None:
     try:
-        facts = beginning_at(await read_facts(world.ledger_url, results=False), world.begins)
+        facts = beginning_at(await read_facts(world.ledger_url), world.begins)
     except (OSError, asyncpg.PostgresError):
         return None
     return missing(facts, until) if len(facts) == world.size.models else None

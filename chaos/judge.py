@@ -1,7 +1,7 @@
 """The judge of a campaign: what was lost, doubled or wrong, seen from outside.
 
-It reads the public views, the table of settled tasks and what the sink holds, and computes every prediction again from
-`chaos.formulas`. It knows nothing of how Latigo works.
+It reads the public views, the table of settled tasks and what the sink holds (`chaos.sinks`), and computes every
+prediction again from `chaos.formulas`. It knows nothing of how Latigo works.
 
 Lost
 : a due slot since the model's beginning that is neither covered nor an exception for a reason that is right (the only
@@ -11,17 +11,17 @@ Lost
 
 Doubled
 : a slot that more than one settled task has covered, and a value that the sink holds twice. A prediction may run twice,
-  since delivery is at least once; that it counts twice is what claims prevent.
+  since delivery is at least once; that it counts twice is what claims prevent. A repair is to settle its slots again.
 
 Wrong
 : a stored value that is not the formula's for the revision under which its slot was settled (so also a row of an older
   revision over one of a newer), a row that no covered slot accounts for, and a covered slot that was never settled, or
-  has no rows to be covered by.
+  has no rows to be covered by. Where the sink keeps no revisions, the values alone show whose they are.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,6 +29,7 @@ from typing import Any
 import asyncpg
 
 from chaos.formulas import PROJECT, Cells, Model, labels, prediction
+from chaos.sinks import Sink, Stored
 from latigo.domain.windows import floor_to_slot
 
 FILTERED = "row filter"
@@ -45,6 +46,7 @@ class Settled:
     span: Span
     revision: str
     epoch: int
+    repair: bool = False
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Facts:
     excepted: Mapping[int, str] = field(default_factory=dict)  #: state and reason, by start of the slot
     parked: Mapping[str, Sequence[Span]] = field(default_factory=dict)  #: by reason
     settled: Sequence[Settled] = ()  #: in the order of settling
-    rows: Mapping[int, tuple[str, Cells]] = field(default_factory=dict)  #: revision and values, by label
+    rows: Mapping[int, tuple[str | None, Cells]] = field(default_factory=dict)  #: revision and values, by label
     repeated: Sequence[int] = ()  #: labels of rows that the sink holds twice
 
 
@@ -67,6 +69,7 @@ class Verdict:
     """What was found, a sentence each, and how much was looked at."""
 
     slots: int = 0
+    repaired: int = 0  #: slots that were predicted again since an overtaken executor may have written over them
     rows: int = 0
     values: int = 0
     lost: list[str] = field(default_factory=list)
@@ -108,8 +111,10 @@ def _judge_model(model: Model, facts: Facts, until: int, verdict: Verdict) -> No
             verdict.wrong.append(f"{what}: covered by no settled task")
         else:
             _judge_rows(model, facts, by[-1], wanted, verdict)
-        if len(by) > 1:
-            tasks = ", ".join(f"{one.task} (epoch {one.epoch}, revision {one.revision})" for one in by)
+        once = [settled for settled in by if not settled.repair]
+        verdict.repaired += len(once) < len(by)
+        if len(once) > 1:
+            tasks = ", ".join(f"{one.task} (epoch {one.epoch}, revision {one.revision})" for one in once)
             verdict.doubled.append(f"{what}: settled by tasks {tasks}")
     # Tasks of slots that became due since may have stored theirs.
     for label in sorted(label for label in facts.rows if label < until and label not in accounted):
@@ -137,10 +142,10 @@ def _judge_rows(model: Model, facts: Facts, settled: Settled, wanted: Sequence[i
         expected = prediction(model, settled.revision, label)
         verdict.rows += 1
         verdict.values += len(expected)
-        if revision != settled.revision:
+        if revision not in {None, settled.revision}:
             verdict.wrong.append(f"{what}: settled under revision {settled.revision}, and stored is {revision}")
         elif differing := [name for name in {*expected, *cells} if not _same(expected.get(name), cells.get(name))]:
-            verdict.wrong.append(f"{what}: {len(differing)} values of revision {revision} are not the model's")
+            verdict.wrong.append(f"{what}: {len(differing)} values are not those of revision {settled.revision}")
 
 
 def _within(start: int, slot: int, span: Span) -> bool:
@@ -166,26 +171,24 @@ _STATES = (
     f"SELECT model, slot, state, reason FROM v_exceptions WHERE {_THESE}",
     f"SELECT model, reason, windows FROM v_parked WHERE {_THESE}",
 )
-_RESULTS = (
-    f"""
-    SELECT model, h.id, h.span, h.revision, h.epoch
-    FROM task_history h JOIN (SELECT id AS model_id, project, name AS model FROM model) m USING (model_id)
-    WHERE h.outcome = 'stored' AND {_THESE} ORDER BY h.settled_at, h.id
-    """,
-    f"SELECT model, revision, column_group, tag, time, value FROM v_predictions WHERE {_THESE}",
-)
+_SETTLED = f"""
+SELECT model, h.id, h.span, h.revision, h.epoch, h.lane = 'repair' AS repair
+FROM task_history h JOIN (SELECT id AS model_id, project, name AS model FROM model) m USING (model_id)
+WHERE h.outcome = 'stored' AND {_THESE} ORDER BY h.settled_at, h.id
+"""
 
 
-async def read_facts(url: str, names: Sequence[str] | None = None, *, results: bool = True) -> Mapping[str, Facts]:
-    """Read what the ledger and its sink hold, by model: all, or these; with or without settled tasks and rows."""
+async def read_facts(url: str, names: Sequence[str] | None = None, sink: Sink | None = None) -> Mapping[str, Facts]:
+    """Read what the ledger holds, by model: all, or these; with a sink, settled tasks and what it holds as well."""
     connection = await asyncpg.connect(url, timeout=30)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            statements = (*_STATES, *_RESULTS) if results else _STATES
+            statements = (*_STATES, _SETTLED) if sink else _STATES
             read = [await connection.fetch(sql, names) for sql in statements]
     finally:
         await connection.close()
-    models, covered, excepted, parked, settled, stored = read if results else (*read, [], [])
+    models, covered, excepted, parked, settled = read if sink else (*read, [])
+    rows, repeated = _rows(await sink(names) if sink else ())
     facts = {
         row["model"]: Facts(_second(row["since"]), int(row["slot"].total_seconds()), row["state"]) for row in models
     }
@@ -199,19 +202,26 @@ async def read_facts(url: str, names: Sequence[str] | None = None, *, results: b
         windows[row["model"]][row["reason"]] = [_span(each) for each in row["windows"]]
     tasks: dict[str, list[Settled]] = defaultdict(list)
     for row in settled:
-        tasks[row["model"]].append(Settled(row["id"], _span(row["span"]), row["revision"], row["epoch"]))
-    rows: dict[str, dict[int, tuple[str, dict[tuple[str, str], float]]]] = defaultdict(dict)
-    repeated: dict[str, set[int]] = defaultdict(set)
-    for row in stored:
-        model, label, column = row["model"], _second(row["time"]), (row["column_group"], row["tag"])
-        _, cells = rows[model].setdefault(label, (row["revision"], {}))
-        if column in cells:
-            repeated[model].add(label)
-        cells[column] = row["value"]
+        one = Settled(row["id"], _span(row["span"]), row["revision"], row["epoch"], row["repair"])
+        tasks[row["model"]].append(one)
     for name, each in facts.items():
-        each.excepted, each.parked, each.settled, each.rows = slots[name], windows[name], tasks[name], rows[name]
-        each.repeated = sorted(repeated[name])
+        each.excepted, each.parked, each.settled = slots[name], windows[name], tasks[name]
+        each.rows, each.repeated = rows[name], sorted(repeated[name])
     return facts
+
+
+def _rows(
+    stored: Iterable[Stored],
+) -> tuple[Mapping[str, Mapping[int, tuple[str | None, Cells]]], Mapping[str, set[int]]]:
+    """Return the rows of each model by label, and the labels of those that are there twice."""
+    rows: dict[str, dict[int, tuple[str | None, dict[tuple[str, str], float]]]] = defaultdict(dict)
+    repeated: dict[str, set[int]] = defaultdict(set)
+    for value in stored:
+        _, cells = rows[value.model].setdefault(value.label, (value.revision, {}))
+        if value.column in cells:
+            repeated[value.model].add(value.label)
+        cells[value.column] = value.value
+    return rows, repeated
 
 
 def beginning_at(facts: Mapping[str, Facts], begins: Mapping[str, int]) -> Mapping[str, Facts]:

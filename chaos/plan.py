@@ -12,6 +12,13 @@ from chaos.network import SOUND, Condition, Link, Way
 EVERY_S = 1.5
 #: Seconds that a party or link is left alone after it has been restored.
 _RECOVERS_S = 3.0
+#: A system that keeps whatever was written last, whoever wrote it.
+_UNFENCED, _LEDGER = "influx", "postgres"
+#: Leases that an executor is frozen for: the next one, of a newer revision, has written by then.
+_OVERTAKEN = (2.0, 4.0)
+#: Seconds after it wakes up in which an executor may write to such a system, and cannot learn that it was overtaken.
+_UNAWARE_S = (1.0, 3.0)
+_CUT = Condition(Way(cut=True), Way(cut=True))
 
 
 class Action(StrEnum):
@@ -93,6 +100,14 @@ def _steps(chance: Random, seconds: float, shape: Shape) -> Iterator[Step]:
             if action is Action.FREEZE and step.target in shape.executors and chance.random() < 0.5:
                 # What it had in flight is then of a revision that another process has replaced when it wakes up.
                 yield Step(at + chance.uniform(0.1, shape.lease / 2), Action.DEPLOY)
+                ledger = Link(step.target, _LEDGER)
+                lasting = step.lasting + chance.uniform(*_UNAWARE_S) if _UNFENCED in shape.systems else 0.0
+                if lasting and ledger in shape.links and busy.get(ledger, 0.0) <= at and at + lasting <= seconds:
+                    busy[ledger] = at + lasting + _RECOVERS_S
+                    yield Step(at, Action.CUT, "", lasting, "", ledger, _CUT)
+            if step.link and step.link.server == _UNFENCED:
+                # What does not arrive now may arrive when it is of an older revision.
+                yield Step(at + chance.uniform(0.1, shape.lease / 2), Action.DEPLOY)
         at += chance.expovariate(1 / EVERY_S)
 
 
@@ -103,7 +118,8 @@ def _step(chance: Random, at: float, action: Action, shape: Shape) -> Step:
         case Action.FREEZE:
             victim = _victim(chance, shape)
             longer_than_lease = victim not in shape.systems
-            lasting = chance.uniform(1.2, 3.0) * shape.lease if longer_than_lease else chance.uniform(1.0, 5.0)
+            leases = _OVERTAKEN if _UNFENCED in shape.systems else (1.2, 3.0)
+            lasting = chance.uniform(*leases) * shape.lease if longer_than_lease else chance.uniform(1.0, 5.0)
             return Step(at, action, victim, lasting)
         case Action.DEPLOY:
             return Step(at, action)
@@ -120,6 +136,8 @@ def _victim(chance: Random, shape: Shape) -> str:
 
 def _fault_of_link(chance: Random, at: float, action: Action, shape: Shape) -> Step:
     link, lasting = chance.choice(shape.links), chance.uniform(1.0, 3.0 * shape.lease)
+    if link.server == _UNFENCED:
+        lasting += shape.lease
     cut, detail = Way(cut=True), ""
     match action:
         case Action.CUT_ONE_WAY:
@@ -127,7 +145,7 @@ def _fault_of_link(chance: Random, at: float, action: Action, shape: Shape) -> S
             condition = Condition(there=cut) if there else Condition(back=cut)
             detail = "requests" if there else "responses"
         case Action.CUT:
-            condition = Condition(cut, cut)
+            condition = _CUT
         case Action.SLOW:
             slow = Way(delay=chance.uniform(0.05, 0.5))
             condition = Condition(slow, slow)

@@ -1,4 +1,7 @@
-"""The world of a campaign: schedulers, executors, PostgreSQL, a stand-in for Gordo, and Event Hubs if they are used."""
+"""The world of a campaign: schedulers, executors, PostgreSQL, and a stand-in for Gordo.
+
+Event Hubs and InfluxDB are in it if they are used.
+"""
 
 import asyncio
 import os
@@ -6,13 +9,15 @@ import pwd
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import asyncpg
 
 from chaos.formulas import PROJECT
@@ -22,11 +27,13 @@ from chaos.network import Link, Links, Network, open_proxies
 from chaos.plan import Shape
 from chaos.plant import KIND
 from chaos.processes import Party, environment
+from chaos.sinks import DATABASE, Sink, create_influx_database, read_influx, read_postgres
 from latigo.postgres.programs import find_programs
 from latigo.sandbox.eventhub.server import DEVELOPMENT_KEY
+from latigo.sandbox.influxd import find_influxd, settings_on
 from latigo.settings.reference import to_toml
 
-POSTGRES, HUB, GORDO = "postgres", "hub", "gordo"
+POSTGRES, HUB, GORDO, INFLUX = "postgres", "hub", "gordo", "influx"
 DELAY = timedelta(seconds=2)
 LEASE_S = 4
 _FIRST_REVISION = 1764547200000
@@ -49,6 +56,7 @@ class Size:
     horizon: timedelta = timedelta(minutes=4)
     slot: timedelta = timedelta(seconds=10)
     queue: str = "eventhub"  #: or postgres
+    sink: str = "postgres"  #: or influx
     concurrency: int = 4  #: of an executor
     slowest_s: float = 2.0  #: longest time of a prediction
     max_window: timedelta = timedelta(minutes=2)
@@ -56,7 +64,8 @@ class Size:
     @property
     def systems(self) -> Sequence[str]:
         """Return the systems that Latigo depends on."""
-        return (POSTGRES, HUB, GORDO) if self.queue == "eventhub" else (POSTGRES, GORDO)
+        queue, sink = [HUB] if self.queue == "eventhub" else [], [INFLUX] if self.sink == "influx" else []
+        return (POSTGRES, *queue, GORDO, *sink)
 
     def fitting(self) -> "Size":
         """Return the same size with slots, concurrency and predictions that so many models need on two cores."""
@@ -84,6 +93,18 @@ class World:
         """The database as the campaign itself reaches it, by a socket that no link is in the way of."""
         _, port = self.network.listens_at(POSTGRES)
         return f"postgresql://postgres@/postgres?host={self.folder / 'socket'}&port={port}"
+
+    @property
+    def influx_socket(self) -> Path:
+        """InfluxDB as the campaign itself reaches it."""
+        return self.folder / "influx.socket"
+
+    @property
+    def sink(self) -> Sink:
+        """Where predictions go."""
+        if self.size.sink == "influx":
+            return partial(read_influx, self.influx_socket)
+        return partial(read_postgres, self.ledger_url)
 
     def of(self, *parties: str) -> Sequence[Party]:
         """Return these parties."""
@@ -134,7 +155,7 @@ class World:
                 "predict_timeout": "10s",
             },
             "sensors": {"kind": KIND},
-            "predictions": [{"kind": "postgres", "write_timeout": "10s"}],
+            "predictions": [_influx_sink(at[INFLUX]) if INFLUX in at else {"kind": "postgres", "write_timeout": "10s"}],
             "executor": {
                 "concurrency": self.size.concurrency,
                 "lease": f"{LEASE_S}s",
@@ -161,12 +182,19 @@ def _event_hub(address: str) -> Mapping[str, Any]:
     }
 
 
+def _influx_sink(address: str) -> Mapping[str, Any]:
+    """Return a sink whose writes end within a lease, so that many are given up and arrive later all the same."""
+    limits = {"connect_timeout": "2s", "write_timeout": "3s"}
+    return {"kind": "influx", "url": f"http://{address}", "database": DATABASE, **limits}
+
+
 @asynccontextmanager
 async def open_world(folder: Path, size: Size, seed: int, *, over: Links = Links.PROXIES) -> AsyncIterator[World]:
     """Start everything; end it all at the end."""
     schedulers = [f"scheduler-{number}" for number in range(1, size.schedulers + 1)]
     executors = [f"executor-{number}" for number in range(1, size.executors + 1)]
     links = [Link(client, server) for client in (*schedulers, *executors) for server in size.systems]
+    links = [link for link in links if link.server != INFLUX or link.client in executors]
     links = [] if over is Links.NONE else links
     shape = Shape(schedulers, executors, size.systems, links, LEASE_S)
     chance = random.Random(seed)
@@ -179,12 +207,16 @@ async def open_world(folder: Path, size: Size, seed: int, *, over: Links = Links
         world = World(folder, size, network, shape)
         world.parties = {name: _party(world, name, seed) for name in shape.parties}
         _initialise_postgres(world)
+        if INFLUX in size.systems:
+            await asyncio.to_thread(find_influxd)  # which may have to be fetched
         for party in world.parties.values():
             opened.push_async_callback(party.close)
         for party in world.parties.values():
             await party.start()
             if party.name == POSTGRES:
-                await _until_ready(world.ledger_url)
+                await _until_answered(lambda: _connect(world.ledger_url))
+            elif party.name == INFLUX:
+                await _until_answered(lambda: create_influx_database(world.influx_socket))
         async with asyncio.TaskGroup() as group:
             watching = [group.create_task(party.watch()) for party in world.parties.values()]
             watching.append(group.create_task(_note_beginnings(world)))
@@ -217,6 +249,8 @@ def _command(world: World, name: str, seed: int) -> Sequence[str]:
             return _postgres(world)
         case "hub":
             return _hub(world)
+        case "influx":
+            return _influx(world)
         case "gordo":
             return _gordo(world, seed)
         case _:
@@ -240,6 +274,18 @@ def _hub(world: World) -> Sequence[str]:
     host, port = world.network.listens_at(HUB)
     options = ("--host", host, "--port", str(port), "--hub", "latigo", "--partitions", str(_PARTITIONS))
     return _python("latigo.sandbox.eventhub", *options, "--data-dir", str(world.folder / "hub"))
+
+
+def _influx(world: World) -> Sequence[str]:
+    host, port = world.network.listens_at(INFLUX)
+    settings = {
+        **settings_on(world.folder / "influx"),
+        "INFLUXDB_HTTP_BIND_ADDRESS": f"{host}:{port}",
+        "INFLUXDB_HTTP_UNIX_SOCKET_ENABLED": "true",
+        "INFLUXDB_HTTP_BIND_SOCKET": str(world.influx_socket),
+    }
+    variables = [f"{name}={value}" for name, value in settings.items()]
+    return ("env", *variables, str(find_influxd()), "run", "-config", os.devnull)
 
 
 def _postgres(world: World) -> Sequence[str]:
@@ -292,16 +338,18 @@ def _account() -> pwd.struct_passwd | None:
     return names.get("postgres") or names["nobody"]
 
 
-async def _until_ready(url: str) -> None:
+async def _until_answered(ask: Callable[[], Awaitable[None]]) -> None:
     async with asyncio.timeout(_STARTS_WITHIN_S):
         while True:
             try:
-                connection = await asyncpg.connect(url, timeout=5)
-            except (OSError, asyncpg.PostgresError):
+                return await ask()
+            except (OSError, asyncpg.PostgresError, aiohttp.ClientError):
                 await asyncio.sleep(0.1)
-            else:
-                await connection.close()
-                return
+
+
+async def _connect(url: str) -> None:
+    connection = await asyncpg.connect(url, timeout=5)
+    await connection.close()
 
 
 def newest_due(size: Size) -> datetime:

@@ -127,6 +127,46 @@ async def test_an_attempt_that_failed_while_it_wrote_leaves_nothing_to_repair(le
     assert await ledger.fetch("SELECT * FROM repair") == []
 
 
+async def test_what_an_attempt_without_an_answer_may_have_written_is_repaired_a_while_later(ledger: Ledgers):
+    task = await plan(ledger)
+    first = await claim(ledger, task)
+    assert await ledger.executor.begin_write(first, LEASE)
+    await settle(ledger, first, Retry("no answer", retry_after=LEASE, may_arrive=True))
+    await ledger.set_clock(NOW + AFTER_LEASE)
+    assert await ledger.scheduler.wake_waiting(await lead(ledger), blocked=[], most=1) == 1
+    second = await claim(ledger, task)
+    assert await ledger.executor.begin_write(second, LEASE)
+    await settle(ledger, second)
+
+    due = NOW + AFTER_LEASE + REPAIR_AFTER
+    assert await ledger.fetch("SELECT claim, due_at FROM repair") == [{"claim": first.number, "due_at": due}]
+
+
+async def test_what_an_attempt_without_an_answer_may_have_written_is_repaired_under_a_newer_revision(ledger: Ledgers):
+    old = await claim(ledger, await plan(ledger))
+    assert await ledger.executor.begin_write(old, LEASE)
+    await settle(ledger, old, Retry("no answer", retry_after=HOUR, may_arrive=True))
+    await put_model(ledger, revision="2000")
+    recovered = await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
+    assert recovered["superseded"] == 1
+
+    await settle(ledger, await claim(ledger, await plan(ledger)))
+    await pass_time(ledger, REPAIR_AFTER)
+
+    assert (await needed(ledger))[Lane.REPAIR] == DUE
+
+
+async def test_a_lost_claim_whose_write_had_no_answer_is_repaired_when_it_can_arrive_no_more(ledger: Ledgers):
+    first, second = await overtake(ledger)
+    await settle(ledger, second)
+    await ledger.executor.request_repair(first, may_arrive=True)
+
+    await pass_time(ledger, AFTER_LEASE + REPAIR_AFTER - timedelta(seconds=1))
+    assert Lane.REPAIR not in await needed(ledger)
+    await pass_time(ledger, AFTER_LEASE + REPAIR_AFTER)
+    assert (await needed(ledger))[Lane.REPAIR] == DUE
+
+
 async def test_what_a_silent_writer_may_have_written_is_repaired_when_it_can_write_no_more(ledger: Ledgers):
     _, second = await overtake(ledger)
     await settle(ledger, second)
@@ -304,7 +344,8 @@ async def test_a_writer_that_reports_while_its_repair_is_being_settled_is_repair
     await pass_time(ledger, LATER + timedelta(seconds=1))
 
     async with asyncio.TaskGroup() as group, ledger.database.transaction() as connection:
-        await connection.execute(SQL["request_repair"], first.task_id, first.number, DUE.start, DUE.end, *first.ref)
+        window = DUE.start, DUE.end
+        await connection.execute(SQL["request_repair"], first.task_id, first.number, *window, *first.ref, timedelta(0))
         settling = group.create_task(settle(ledger, repairing))
         await ledger.someone_waits_in("%UPDATE repair r SET slots = r.slots - done.spans%")
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -22,13 +23,17 @@ from chaos.namespaces import are_permitted, open_namespaces
 from chaos.network import SOUND, Condition, Link, Network, Way, open_proxies
 from chaos.plan import Action
 from chaos.processes import ROOT
+from chaos.sinks import create_influx_database, read_influx, read_postgres
 from chaos.world import Size
 from latigo.domain.windows import floor_to_slot
+from tests.support.influxd import InfluxDatabase, InfluxServers, require_influxd, write_lines
 from tests.support.process import STARTS_WITHIN
 from tests.support.waiting import eventually
 
 SEED = 8
 SECONDS = 25.0
+#: Its steps kill InfluxDB, cut an executor off from it, freeze the other one and its way to the ledger, and deploy.
+INFLUX_SEED, INFLUX_SECONDS = 9, 20.0
 SMALL = Size(schedulers=2, executors=2, models=4, horizon=timedelta(minutes=1))
 CUT = Way(cut=True)
 LINK, OTHER = Link("client", "server"), Link("other", "server")
@@ -45,6 +50,20 @@ async def test_nothing_is_lost_doubled_or_wrong_in_a_short_campaign(queue: str):
     assert {Action.KILL, Action.STOP, Action.FREEZE, Action.DEPLOY} <= set(outcome.steps)
     assert outcome.verdict.slots >= SMALL.models  # many more where processes start in seconds
     assert outcome.verdict.values > 0
+    assert outcome.verdict.repaired == 0  # the sink refuses what an overtaken executor writes
+
+
+async def test_nothing_is_lost_doubled_or_wrong_in_influxdb_when_it_is_killed_and_frozen_with_the_others():
+    require_influxd()
+    said: list[str] = []
+    size = replace(SMALL, queue="postgres", sink="influx")
+
+    with tempfile.TemporaryDirectory(prefix="latigo-chaos-") as folder:
+        outcome = await run(Path(folder), size, seed=INFLUX_SEED, seconds=INFLUX_SECONDS, say=said.append)
+
+    assert outcome.faults() == [], "\n".join(said)
+    assert [line for line in said if f"{Action.KILL}  influx" in line]
+    assert outcome.verdict.values > 0
 
 
 async def test_the_judge_reads_the_project_of_the_campaign_only_and_what_is_stored_twice(ledger_url: str):
@@ -56,7 +75,7 @@ async def test_the_judge_reads_the_project_of_the_campaign_only_and_what_is_stor
         await connection.execute(STORED, project, moment, slot, tags)
     await connection.close()
 
-    facts = await read_facts(ledger_url)
+    facts = await read_facts(ledger_url, sink=partial(read_postgres, ledger_url))
     begins = await read_beginnings(ledger_url, timedelta(hours=1), slot)
 
     label = int(moment.timestamp())
@@ -81,6 +100,34 @@ columns AS (
 INSERT INTO prediction (series_id, time, columns_id, values)
 SELECT series_id, $2, id, array_fill(1.0::float8, ARRAY[cardinality($4::text[])]) FROM columns
 """
+
+
+async def test_the_judge_reads_points_of_influxdb_by_model_and_sees_those_of_other_tags(influx_servers: InfluxServers):
+    with tempfile.TemporaryDirectory(prefix="latigo-chaos-") as folder:
+        socket = Path(folder) / "influx.socket"
+        server = influx_servers.start(
+            {"INFLUXDB_HTTP_UNIX_SOCKET_ENABLED": "true", "INFLUXDB_HTTP_BIND_SOCKET": str(socket)}
+        )
+        await create_influx_database(socket)
+        await write_lines(InfluxDatabase(server.url, "predictions"), POINTS)
+
+        first = await read_influx(socket, ["pump-00"])
+        everything = await read_influx(socket, None)
+
+    assert sorted(first) == [
+        ("pump-00", 100, ("model-output", "a"), 1.5, None),
+        ("pump-00", 100, ("model-output", "a"), 2.0, None),
+        ("pump-00", 105, ("total-score", ""), 3.0, None),
+    ]
+    assert {value.model for value in everything} == {"pump-00", "pump-001"}
+
+
+POINTS = [
+    "model-output,machine=pump-00,project=campaign,sensor_name=a sensor_value=1.5 100000000000",
+    "model-output,machine=pump-00,project=campaign,sensor_name=a,revision=1 sensor_value=2 100000000000",
+    "total-score,machine=pump-00,project=campaign,sensor_name=total-score sensor_value=3 105000000000",
+    "model-output,machine=pump-001,project=campaign,sensor_name=a sensor_value=1.5 100000000000",
+]
 
 
 async def test_a_campaign_that_is_killed_leaves_no_process_behind():

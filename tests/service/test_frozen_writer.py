@@ -28,6 +28,8 @@ ONE_WINDOW: Mapping[str, Any] = {
     "backfill": {"horizon": "1m"},
     "schedule": {"interval": "30s", "delay": "1s", "max_window": "1m"},
 }
+#: As long as the test lasts.
+NO_RETRY = {"backoff_first": "5m", "backoff_longest": "5m"}
 
 #: The values of the first output column by time.
 Values = Mapping[int, float]
@@ -74,8 +76,8 @@ async def frozen(service: Service) -> AsyncIterator[None]:
             service.process.send_signal(signal.SIGCONT)
 
 
-async def window_in_flight(plant: Sandbox) -> Window:
-    task, *_ = await plant.ledger.tasks("claimed")  # a slot may have become due since then
+async def window_of_task(plant: Sandbox, state: str = "claimed") -> Window:
+    task, *_ = await plant.ledger.tasks(state)  # a slot may have become due since then
     return Window(task["window"].lower, task["window"].upper)
 
 
@@ -96,7 +98,7 @@ async def test_rows_of_a_newer_revision_stand_when_a_frozen_process_goes_on(plan
     config = plant.config(**ONE_WINDOW)
     async with serving(config) as old:
         await prediction.reached()
-        window = await window_in_flight(plant)
+        window = await window_of_task(plant)
         # Its heartbeats wait, and its renewals behind them: it writes before it can learn that it was overtaken.
         async with plant.holding("SELECT FROM executor FOR UPDATE"), frozen(old):
             prediction.lift()  # the response waits for it in its socket
@@ -123,23 +125,26 @@ async def test_rows_of_a_newer_revision_stand_when_a_frozen_process_goes_on(plan
     assert await plant.ledger.value("SELECT count(*) FROM repair") == 0
 
 
+async def in_influxdb(plant: Sandbox, database: InfluxDatabase, window: Window) -> Values:
+    (series,) = await select(
+        database,
+        f"SELECT sensor_value FROM \"model-output\" WHERE sensor_name = '{first_tag(plant.gordo)}'"
+        f" AND time >= {to_ns(window.start)} AND time < {to_ns(window.end)}",
+    )
+    return dict(map(tuple, series["values"]))
+
+
 async def test_what_a_frozen_process_wrote_to_influxdb_is_repaired(plant: Sandbox, influx_database: InfluxDatabase):
     def config(url: str) -> Path:
         sink = {"kind": "influx", "url": url, "database": influx_database.name}
         return plant.config(predictions=[sink], **ONE_WINDOW)
 
     async def stored(window: Window) -> Values:
-        tag = first_tag(plant.gordo)
-        (series,) = await select(
-            influx_database,
-            f"SELECT sensor_value FROM \"model-output\" WHERE sensor_name = '{tag}'"
-            f" AND time >= {to_ns(window.start)} AND time < {to_ns(window.end)}",
-        )
-        return dict(map(tuple, series["values"]))
+        return await in_influxdb(plant, influx_database, window)
 
     async with open_holding_proxy(influx_database.url) as network, serving(config(network.url)) as old:
         await old.until(network.held.is_set, what="its write is under way")
-        window = await window_in_flight(plant)
+        window = await window_of_task(plant)
         times = times_of(window)
         async with frozen(old):
             plant.gordo.projects[PROJECT].publish(NEWER)
@@ -163,3 +168,37 @@ async def test_what_a_frozen_process_wrote_to_influxdb_is_repaired(plant: Sandbo
     assert codes == (0, 0)
     assert_same(await stored(window), expected(plant.gordo, NEWER, times))
     assert await plant.ledger.value("SELECT count(*) FROM repair") == 0
+
+
+async def test_what_arrives_in_influxdb_after_its_writer_gave_up_is_repaired(
+    plant: Sandbox, influx_database: InfluxDatabase
+):
+    def config(url: str, **more: Any) -> Path:
+        sink = {"kind": "influx", "url": url, "database": influx_database.name}
+        return plant.config(predictions=[{**sink, **more}], executor=NO_RETRY, **ONE_WINDOW)
+
+    async def arrived(values: Values) -> bool:
+        stored = await in_influxdb(plant, influx_database, window)
+        return all(np.isclose(stored[time], value, rtol=1e-9) for time, value in values.items())
+
+    async with open_holding_proxy(influx_database.url) as network:
+        async with serving(config(network.url, write_timeout="1s")) as old:
+            await old.until(lambda: plant.ledger.tasks("waiting"), what="it gave up its write")
+            window = await window_of_task(plant, "waiting")
+            assert await old.stop() == 0
+        plant.gordo.projects[PROJECT].publish(NEWER)
+        async with serving(config(influx_database.url)) as new:
+            await covers(plant, new, window)
+            times = times_of(window)
+            late = expected(plant.gordo, REVISION, times)
+            assert_same(await in_influxdb(plant, influx_database, window), expected(plant.gordo, NEWER, times))
+            network.release.set()
+            await eventually(lambda: arrived(late), what="the write arrives")
+
+            hasten = "UPDATE repair SET due_at = ledger_now() RETURNING claim"  # as if it were a while later
+            assert await plant.ledger.value(hasten)
+            done = "SELECT count(*) = 0 FROM repair"
+            await new.until(lambda: plant.ledger.value(done), what="the window is repaired")
+            assert await new.stop() == 0
+
+    assert_same(await in_influxdb(plant, influx_database, window), expected(plant.gordo, NEWER, times))

@@ -508,9 +508,9 @@ class MemoryWork:
         unlocked = [claim for claim in claims if claim.task_id not in self.locked]
         return frozenset([claim.task_id for claim in unlocked if await self.begin_write(claim, lease)])
 
-    async def request_repair(self, claim: Claim) -> None:
+    async def request_repair(self, claim: Claim, *, may_arrive: bool = False) -> None:
         self._ask()
-        self.log.append(("request_repair", claim.task_id))
+        self.log.append(("request_late_repair" if may_arrive else "request_repair", claim.task_id))
 
     async def record_newer_predictions(self, claim: Claim, detail: str) -> None:
         self._ask()

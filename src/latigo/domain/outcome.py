@@ -111,6 +111,7 @@ class Retry:
     detail: str = ""
     retry_after: timedelta | None = None  #: as requested by the downstream
     stored_in: Sequence[str] = ()  #: sinks that have the result already
+    may_arrive: bool = False  #: a write had no answer, and its sink may still execute it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """The claim of a running task as its writes need it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
 
-from latigo.domain.errors import Unavailable
+from latigo.domain.errors import LatigoError, TimedOut, Unavailable
 from latigo.domain.fence import Fence
 from latigo.ledger.protocol import Claim, ClaimLost, ExecutorLedger
 from latigo.runtime.clock import Clock
@@ -45,6 +46,12 @@ class WriteGuard:
         self._claim = claim
         self._lease = lease
         self._may_have_written = False
+        self._gave_up = False
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether a write ended without an answer, so that the sink may still execute it."""
+        return self._gave_up
 
     @property
     def fence(self) -> Fence:
@@ -62,6 +69,15 @@ class WriteGuard:
         if not await self._ask(lambda: self._begin_write(self._claim)):
             raise ClaimLost
         self._may_have_written = True
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Notice whether the write inside ends without an answer."""
+        try:
+            yield
+        except BaseException as error:  # also what cuts it off
+            self._gave_up |= isinstance(error, TimedOut) or not isinstance(error, LatigoError)
+            raise
 
     async def check(self) -> None:
         """Check the claim. Raises and waits as `begin_write`."""
@@ -92,7 +108,7 @@ class WriteGuard:
             await self._request_repair()
 
     async def _request_repair(self) -> None:
-        await self._ledger.request_repair(self._claim)
+        await self._ledger.request_repair(self._claim, may_arrive=self._gave_up)
         _log.warning("repair.requested")
 
     async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:

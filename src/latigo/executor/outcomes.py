@@ -27,7 +27,7 @@ def settlement_of(error: BaseException, progress: Progress) -> Settlement:
         case Rejected():
             return outcome.Rejected(error.reason, detail, error.whole_model, error.tags)
         case TimedOut():
-            return outcome.Retry(detail, error.retry_after, stored_in)
+            return outcome.Retry(detail, error.retry_after, stored_in, may_arrive=progress.guard.gave_up)
         case Unavailable():
             return outcome.Deferred(detail, error.downstream, error.retry_after, stored_in)
         case Failed():

@@ -378,7 +378,8 @@ class Pipeline:
         if not store.fenced:
             await guard.begin_write()
         async with self._call(progress, "write", store.downstream, probe=probe):
-            written = await store.put_predictions(predictions, guard.fence)
+            with nullcontext() if store.fenced else guard.writing():
+                written = await store.put_predictions(predictions, guard.fence)
         if written.newer:
             await guard.check()
             error = _newer_than_the_ledger(store.downstream, progress.task, written.newer)

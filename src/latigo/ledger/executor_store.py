@@ -40,6 +40,7 @@ from latigo.ledger.settling import (
     within,
 )
 from latigo.ledger.shared import (
+    REPAIR_AFTER,
     FinishedTask,
     ParkedWindow,
     finish_tasks,
@@ -154,10 +155,10 @@ class PostgresExecutorLedger:
         rows = await self._database.fetch(SQL["begin_writes"], *_keys(claims), lease)
         return frozenset(row["id"] for row in rows)
 
-    async def request_repair(self, claim: Claim) -> None:
+    async def request_repair(self, claim: Claim, *, may_arrive: bool = False) -> None:
         window, ref = claim.window, claim.ref
         key = (claim.task_id, claim.number, window.start, window.end, ref.project, ref.name)
-        await self._database.execute(SQL["request_repair"], *key)
+        await self._database.execute(SQL["request_repair"], *key, REPAIR_AFTER if may_arrive else timedelta(0))
 
     async def release(self, claims: Sequence[Claim]) -> frozenset[int]:
         if not claims:
@@ -286,6 +287,7 @@ class WaitingTask(NamedTuple):
     attempts: int
     detail: str
     stored_in: Sequence[str]
+    may_arrive: bool  #: what its last attempt wrote
 
 
 class Lesson(NamedTuple):
@@ -393,7 +395,8 @@ class _Batch:
                 assert_never(settlement)
         if verdict.waiting is not None:
             not_before, attempts = verdict.waiting.not_before, verdict.waiting.attempts
-            self._waiting.append(WaitingTask(task.id, not_before, attempts, finished.detail, stored_in))
+            may_arrive = isinstance(settlement, Retry) and settlement.may_arrive
+            self._waiting.append(WaitingTask(task.id, not_before, attempts, finished.detail, stored_in, may_arrive))
         elif verdict.parking is not None:
             parking = verdict.parking
             self._finished.append(finished._replace(reason=parking.reason, detail=parking.detail))
@@ -472,7 +475,7 @@ async def reduce_requests(connection: Any, task_ids: Sequence[int]) -> None:
 async def keep_waiting(connection: Any, tasks: Sequence[WaitingTask]) -> None:
     """Keep tasks until they are retried."""
     if tasks:
-        rows = ((t.task_id, t.not_before, t.attempts, t.detail, ",".join(t.stored_in)) for t in tasks)
+        rows = ((t.task_id, t.not_before, t.attempts, t.detail, ",".join(t.stored_in), t.may_arrive) for t in tasks)
         await connection.execute(SQL["keep_waiting"], *columns(rows))
 
 

@@ -362,8 +362,11 @@ class ExecutorLedger(Protocol):
         Waits for no lock: a task that is left out may have been locked.
         """
 
-    async def request_repair(self, claim: Claim) -> None:
-        """Have the window of a lost claim predicted again in lane repair: it may have written there until now."""
+    async def request_repair(self, claim: Claim, *, may_arrive: bool = False) -> None:
+        """Have the window of a lost claim predicted again in lane repair: it may have written there until now.
+
+        Some time later, if its write had no answer and ``may_arrive`` yet.
+        """
 
     async def record_newer_predictions(self, claim: Claim, detail: str) -> None:
         """Record that a sink holds newer predictions than a claim that holds, as if the ledger had been restored."""

@@ -99,7 +99,7 @@ class Influxd:
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 -- a fixed command
                 [*_killed_with_parent(), str(program), "run", "-config", os.devnull],
-                env={**os.environ, **_SETTINGS, **self._folders(), **self._env},
+                env={**os.environ, **settings_on(self._home), **self._env},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -131,12 +131,11 @@ class Influxd:
             self._process.wait()
         self._process = None
 
-    def _folders(self) -> dict[str, str]:
-        return {
-            "INFLUXDB_META_DIR": str(self._home / "meta"),
-            "INFLUXDB_DATA_DIR": str(self._home / "data"),
-            "INFLUXDB_DATA_WAL_DIR": str(self._home / "wal"),
-        }
+
+def settings_on(data_dir: Path) -> Mapping[str, str]:
+    """Return the environment variables of a server on a folder: all that matters but where it listens."""
+    folders = {"META_DIR": "meta", "DATA_DIR": "data", "DATA_WAL_DIR": "wal"}
+    return {**_SETTINGS, **{f"INFLUXDB_{key}": str(data_dir / folder) for key, folder in folders.items()}}
 
 
 def _free_port() -> int:

@@ -162,6 +162,26 @@ def test_a_slot_that_is_covered_without_rows_to_be_covered_by_is_wrong():
     assert counts(replace(facts, covered=[*facts.covered, (start, start + SLOT)]), FILTERED) == (0, 0, 1)
 
 
+def test_a_repair_settles_its_slot_again_and_its_revision_is_the_one_that_has_to_be_stored():
+    facts = sound(PLAIN)
+    again = [*facts.settled, Settled(9, FIRST, NEW, 2, repair=True)]
+    repaired = {label: (NEW, prediction(PLAIN, NEW, label)) for label in labels(PLAIN, *FIRST)}
+
+    assert counts(replace(facts, settled=again, rows={**facts.rows, **repaired})) == (0, 0, 0)
+    assert counts(replace(facts, settled=again)) == (0, 0, len(repaired))
+    assert judge([PLAIN], {PLAIN.name: replace(facts, settled=again)}, UNTIL).repaired == 1
+    assert counts(replace(facts, settled=[*again, Settled(10, FIRST, NEW, 2)]))[1] == 1
+
+
+def test_values_alone_show_the_revision_where_the_sink_keeps_none():
+    facts = sound(PLAIN)
+    rows: dict[int, tuple[str | None, Cells]] = {label: (None, cells) for label, (_, cells) in facts.rows.items()}
+    newest = UNTIL - SLOT
+
+    assert counts(replace(facts, rows=rows)) == (0, 0, 0)
+    assert counts(replace(facts, rows={**rows, newest: (None, prediction(PLAIN, OLD, newest))})) == (0, 0, 1)
+
+
 def test_a_row_that_the_sink_holds_twice_is_doubled():
     assert counts(replace(sound(PLAIN), repeated=[SINCE])) == (0, 1, 0)
 
@@ -181,6 +201,6 @@ def test_a_model_that_begins_earlier_than_it_should_is_judged_from_there():
     assert beginning_at({PLAIN.name: sound(PLAIN)}, {PLAIN.name: UNTIL})[PLAIN.name].since == SINCE
 
 
-def without(facts: Facts, start: int) -> dict[int, tuple[str, Cells]]:
+def without(facts: Facts, start: int) -> dict[int, tuple[str | None, Cells]]:
     """The rows that are not in the slot that begins then."""
     return {label: row for label, row in facts.rows.items() if not start <= label < start + SLOT}

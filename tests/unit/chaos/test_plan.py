@@ -55,6 +55,33 @@ def test_executors_and_schedulers_are_frozen_for_longer_than_a_lease():
     assert all(step.lasting > SHAPE.lease for step in frozen if step.target not in SYSTEMS)
 
 
+def test_an_executor_that_wakes_up_may_write_to_influxdb_before_it_can_ask_the_ledger():
+    systems = (*SYSTEMS, "influx")
+    links = [*SHAPE.links, Link("executor-1", "influx")]
+    steps = plan(3, 10 * SECONDS, Shape(SHAPE.schedulers, SHAPE.executors, systems, links, SHAPE.lease))
+    frozen = {step.at: step for step in steps if step.action is Action.FREEZE and step.target == "executor-1"}
+    ledger = Link("executor-1", "postgres")
+
+    cut = [step for step in steps if step.link == ledger and step.at in frozen]
+
+    assert cut
+    assert all(step.action is Action.CUT and step.lasting > frozen[step.at].lasting for step in cut)
+    assert not [step for step in plan(3, 10 * SECONDS, SHAPE) if step.link == ledger and step.at in frozen]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_influxdb_as_well_a_party_or_link_suffers_one_thing_at_a_time(seed: int):
+    links = [*SHAPE.links, Link("executor-1", "influx")]
+    shape = Shape(SHAPE.schedulers, SHAPE.executors, (*SYSTEMS, "influx"), links, SHAPE.lease)
+    until: dict[object, float] = {}
+
+    for step in plan(seed, SECONDS, shape):
+        about = about_what(step)
+        assert until.get(about, 0.0) <= step.at, step
+        until[about] = step.at + step.lasting
+        assert step.action is Action.DEPLOY or step.at + step.lasting <= SECONDS
+
+
 def test_a_campaign_without_links_leaves_them_alone():
     shape = Shape(SHAPE.schedulers, SHAPE.executors, SYSTEMS, (), SHAPE.lease)
 

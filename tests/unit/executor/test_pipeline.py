@@ -23,8 +23,9 @@ from latigo.domain.errors import (
     TooLarge,
     Unavailable,
 )
-from latigo.domain.outcome import NO_FINITE_VALUES, NOT_STORED, Compared, Outcome, SlotState, Split, Stored
-from latigo.domain.series import Frame, Readings, Series, Times, Values
+from latigo.domain.fence import Fence
+from latigo.domain.outcome import NO_FINITE_VALUES, NOT_STORED, Compared, Outcome, Retry, SlotState, Split, Stored
+from latigo.domain.series import Frame, Predictions, Readings, Series, Times, Values, Written
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window, from_ns, to_ns
 from latigo.executor.comparing import Comparison
@@ -621,6 +622,44 @@ async def test_the_claim_is_checked_anew_before_each_of_several_sinks():
     with pytest.raises(ClaimLost):
         await running
     assert [len(store.writes) for store in plant.stores] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("error", "may_arrive"),
+    [
+        (TimedOut("60 s", downstream="sink/first"), True),
+        (Unavailable("503", downstream="sink/first"), False),
+        (Rejected("400", reason=Reason.WRITE_REFUSED), False),
+        (asyncio.CancelledError(), True),
+    ],
+    ids=["no answer", "unavailable", "refused", "cut off"],
+)
+async def test_only_a_write_without_an_answer_may_still_arrive(error: BaseException, may_arrive: bool):
+    plant = Plant()
+    compare(plant, False, True)
+    progress = plant.progress(a_task(span=REQUESTED))
+
+    async def fail(predictions: Predictions, fence: Fence) -> Written:  # noqa: ARG001 - as the protocol has it
+        raise error
+
+    plant.stores[0].put_predictions = fail  # type: ignore[method-assign]  # an outage
+    with pytest.raises(type(error)):
+        await plant.pipeline.run(progress)
+
+    assert progress.guard.gave_up is may_arrive
+
+
+@pytest.mark.parametrize("compares", [False, True])
+async def test_an_attempt_whose_write_had_no_answer_says_so_if_its_sink_cannot_compare_writers(compares: bool):
+    plant = Plant()
+    compare(plant, compares, True)
+    progress = plant.progress(a_task(span=REQUESTED))
+    plant.stores[0].errors = [error := TimedOut("60 s", downstream="sink/first")]
+
+    with pytest.raises(TimedOut):
+        await plant.pipeline.run(progress)
+
+    assert settlement_of(error, progress) == Retry("write: 60 s", stored_in=[], may_arrive=not compares)
 
 
 async def test_while_the_claim_cannot_be_checked_the_write_waits():

@@ -123,9 +123,9 @@ WHERE t.id = ours.id
 RETURNING t.id;
 
 -- request_repair --
--- The claim writes nothing more, so the repair need not wait any longer.
+-- The claim sends nothing more, so the repair waits only ($7) for what may still be on its way to the sink.
 INSERT INTO repair AS r (model_id, task_id, claim, due_at, slots)
-SELECT m.id, $1::bigint, $2::integer, ledger_now(), tstzmultirange(tstzrange($3, $4)) FROM model m WHERE m.project = $5 AND m.name = $6
+SELECT m.id, $1::bigint, $2::integer, ledger_now() + $7::interval, tstzmultirange(tstzrange($3, $4)) FROM model m WHERE m.project = $5 AND m.name = $6
 ON CONFLICT (model_id, task_id, claim) DO UPDATE SET due_at = excluded.due_at, slots = r.slots + excluded.slots;
 
 -- reduce_repairs --
@@ -201,13 +201,15 @@ WHERE t.id = ANY ($1::bigint[])
 ORDER BY t.model_id, t.id;
 
 -- keep_waiting --
--- A task that is retried as it is keeps its window, its attempts and the sinks that have its result.
+-- A task that is retried as it is keeps its window, its attempts and the sinks that have its result; and its writer, if what
+-- that wrote may still arrive.
 UPDATE task t
 SET state = 'waiting', not_before = s.not_before, attempts = s.attempts, starts = 0, claimed_by = NULL,
-    lease_until = NULL, probe = false, detail = s.detail, writers = array_remove(t.writers, t.claim),
+    lease_until = NULL, probe = false, detail = s.detail,
+    writers = CASE WHEN s.may_arrive THEN t.writers ELSE array_remove(t.writers, t.claim) END,
     stored_in = ARRAY(SELECT DISTINCT sink FROM unnest(t.stored_in || string_to_array(nullif(s.sinks, ''), ',')) AS sink)
-FROM unnest($1::bigint[], $2::timestamptz[], $3::integer[], $4::text[], $5::text[])
-     AS s (id, not_before, attempts, detail, sinks)
+FROM unnest($1::bigint[], $2::timestamptz[], $3::integer[], $4::text[], $5::text[], $6::boolean[])
+     AS s (id, not_before, attempts, detail, sinks, may_arrive)
 WHERE t.id = s.id;
 
 -- update_coverage --
