@@ -30,7 +30,7 @@ from benchmarks import pauses_of_tasks
 from benchmarks.planning import SPEC
 from benchmarks.report import Row
 from benchmarks.stage import SLOT
-from latigo.ledger.protocol import KnownModel
+from latigo.ledger.model_protocol import KnownModel
 from latigo.ledger.scheduler_store import needs_of, tasks_of
 from latigo.postgres.arrays import columns
 from latigo.providers.influx.responses import decode

@@ -19,7 +19,8 @@ from latigo.domain.outcome import Stored
 from latigo.domain.task import Task
 from latigo.domain.windows import DAY
 from latigo.ledger.executor_store import PostgresExecutorLedger
-from latigo.ledger.protocol import ModelEntry, Term
+from latigo.ledger.model_protocol import ModelEntry
+from latigo.ledger.protocol import Term
 from latigo.ledger.scheduler_store import make_partitions
 from latigo.providers.memory import MemorySensors
 from latigo.runtime.clock import SystemClock

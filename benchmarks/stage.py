@@ -24,8 +24,9 @@ from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Times, Values
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import DAY, Window, span_ns, to_ns
+from latigo.ledger.model_protocol import ModelEntry
 from latigo.ledger.model_store import PostgresModelLedger, PostgresRoster
-from latigo.ledger.protocol import ModelEntry, Planned, Term
+from latigo.ledger.protocol import Planned, Term
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.postgres.database import Database
 from latigo.postgres.embedded import open_embedded

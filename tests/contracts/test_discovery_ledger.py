@@ -8,7 +8,7 @@ import pytest
 
 from latigo.domain.model import DiscoveredProject
 from latigo.ledger.discovery_store import PostgresDiscoveryLedger
-from latigo.ledger.protocol import DiscoveryLedger, KnownDiscovery
+from latigo.ledger.model_protocol import DiscoveryLedger, KnownDiscovery
 from tests.support.build import NOW
 from tests.support.clock import ManualClock
 from tests.support.ledgers import open_ledgers

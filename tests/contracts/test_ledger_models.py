@@ -14,7 +14,8 @@ from latigo.domain.outcome import Retry
 from latigo.domain.schedule import Schedule
 from latigo.domain.task import Lane
 from latigo.domain.windows import DAY, Window, iso
-from latigo.ledger.protocol import Claim, KnownProject, Planned
+from latigo.ledger.model_protocol import KnownProject
+from latigo.ledger.protocol import Claim, Planned
 from latigo.providers.gordo import open_gordo
 from latigo.runtime.clock import SystemClock
 from latigo.scheduler.model_sync import ModelSync

@@ -8,8 +8,8 @@ import pytest
 
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column
+from latigo.ledger.model_protocol import MetadataLedger
 from latigo.ledger.prediction_metadata import PostgresMetadataLedger
-from latigo.ledger.protocol import MetadataLedger
 from tests.support.build import NOW, an_entry
 from tests.support.clock import ManualClock
 from tests.support.ledgers import open_ledgers

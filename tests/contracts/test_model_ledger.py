@@ -8,7 +8,7 @@ import pytest
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import DAY
-from latigo.ledger.protocol import KnownModel, KnownProject, Rescheduled
+from latigo.ledger.model_protocol import KnownModel, KnownProject, Rescheduled
 from tests.support.build import HALF_HOUR, NOW, an_entry
 from tests.support.role_ledgers import RoleLedgers, role_ledgers
 

@@ -11,7 +11,7 @@ from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.task import Lane
 from latigo.domain.windows import DAY, Window
-from latigo.ledger.protocol import ModelEntry
+from latigo.ledger.model_protocol import ModelEntry
 from latigo.postgres.ranges import to_coverage, to_range
 from latigo.reports.backfills import Backfill, read_backfills
 from latigo.scheduler.plan import Agenda

@@ -17,7 +17,8 @@ from latigo.domain.model import DatasetConfig, ModelRef, ModelSpec
 from latigo.domain.outcome import Stored
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
-from latigo.ledger.protocol import Circuit, Claim, KnownProject, Term
+from latigo.ledger.model_protocol import KnownProject
+from latigo.ledger.protocol import Circuit, Claim, Term
 from latigo.postgres.ranges import to_coverage
 from latigo.postgres.schema import upgrade
 from latigo.providers.simulated import Plant

@@ -8,7 +8,8 @@ from latigo.domain.model import DatasetConfig, ModelRef, ModelSpec
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
 from latigo.executor.circuits import CircuitRules
-from latigo.ledger.protocol import ModelEntry, Need
+from latigo.ledger.model_protocol import ModelEntry
+from latigo.ledger.protocol import Need
 from latigo.ledger.settling import RetryRules
 from latigo.settings import Settings
 from latigo.wiring import roles

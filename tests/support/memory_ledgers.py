@@ -24,26 +24,28 @@ from latigo.domain.task import Lane, LedgerIdentity, Task
 from latigo.domain.windows import EPOCH, Window
 from latigo.ledger.freshness import Block
 from latigo.ledger.mismatch import Known, KnownTask, mismatch_of
+from latigo.ledger.model_protocol import (
+    KnownDiscovery,
+    KnownModel,
+    KnownProject,
+    ModelEntry,
+    Rescheduled,
+    UnpostedMetadata,
+)
 from latigo.ledger.protocol import (
     NO_RECEIPTS,
     Circuit,
     Claim,
     ExecutorInfo,
-    KnownDiscovery,
-    KnownModel,
-    KnownProject,
     LeaseLost,
     Mismatch,
     MismatchKind,
-    ModelEntry,
     ModelTags,
     Need,
     Outstanding,
     Planned,
     RequestChange,
-    Rescheduled,
     Term,
-    UnpostedMetadata,
 )
 from latigo.runtime.clock import Clock
 from tests.support.build import a_spec, bounds_of

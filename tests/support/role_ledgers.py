@@ -13,7 +13,8 @@ from latigo.domain.model import ModelRef
 from latigo.domain.outcome import Retry
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
-from latigo.ledger.protocol import ExecutorLedger, ModelLedger, Planned, SchedulerLedger
+from latigo.ledger.model_protocol import ModelLedger
+from latigo.ledger.protocol import ExecutorLedger, Planned, SchedulerLedger
 from tests.support.build import NOW, a_need, a_spec, a_task, an_entry, window
 from tests.support.clock import ManualClock
 from tests.support.ledgers import Ledgers, open_ledgers

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from latigo.domain.model import DiscoveredProject
-from latigo.ledger.protocol import KnownDiscovery
+from latigo.ledger.model_protocol import KnownDiscovery
 from latigo.ledger.shared import kept
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements

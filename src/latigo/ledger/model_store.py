@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from latigo.domain.errors import Reason
 from latigo.domain.model import ModelRef
 from latigo.domain.windows import floor_to_slot
-from latigo.ledger.protocol import MANY_MODELS, KnownModel, KnownProject, ModelEntry, Rescheduled
+from latigo.ledger.model_protocol import MANY_MODELS, KnownModel, KnownProject, ModelEntry, Rescheduled
 from latigo.ledger.recompute import Recomputed, request_recompute
 from latigo.ledger.shared import ParkedWindow, kept, park, read_clock
 from latigo.postgres.arrays import columns

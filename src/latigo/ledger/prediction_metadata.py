@@ -6,7 +6,7 @@ from datetime import timedelta
 from latigo.domain.errors import LatigoError
 from latigo.domain.model import ModelRef
 from latigo.domain.series import Column, Predictions
-from latigo.ledger.protocol import UnpostedMetadata
+from latigo.ledger.model_protocol import UnpostedMetadata
 from latigo.ledger.shared import kept
 from latigo.postgres.database import Database
 from latigo.postgres.statements import load_statements

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from latigo.domain.errors import LatigoError, TimedOut, Unavailable
 from latigo.domain.model import DiscoveredProject, ModelRef
-from latigo.ledger.protocol import DiscoveryLedger, KnownDiscovery, ModelLedger
+from latigo.ledger.model_protocol import DiscoveryLedger, KnownDiscovery, ModelLedger
 from latigo.providers.protocols import ModelDiscovery
 from latigo.runtime.clock import Clock
 from latigo.runtime.log import get_logger

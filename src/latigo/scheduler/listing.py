@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from latigo.domain.windows import foldable
-from latigo.ledger.protocol import KnownModel
+from latigo.ledger.model_protocol import KnownModel
 from latigo.scheduler.selection import SelectedModels
 
 #: A list that loses more than this fraction of the models at once is quarantined.

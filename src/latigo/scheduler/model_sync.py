@@ -10,7 +10,7 @@ from latigo.domain.errors import LatigoError, Rejected
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.schedule import Schedule
 from latigo.domain.windows import slot_length
-from latigo.ledger.protocol import MANY_MODELS, KnownModel, KnownProject, ModelEntry, ModelLedger, Rescheduled
+from latigo.ledger.model_protocol import MANY_MODELS, KnownModel, KnownProject, ModelEntry, ModelLedger, Rescheduled
 from latigo.providers.protocols import ModelInformationProvider, ModelRoster
 from latigo.runtime.clock import Clock
 from latigo.runtime.log import get_logger

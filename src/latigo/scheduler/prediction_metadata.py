@@ -9,7 +9,7 @@ from typing import Any
 from latigo.domain.errors import LatigoError, Reason, Rejected, RevisionGone, Unavailable
 from latigo.domain.model import ModelRef, ModelSpec
 from latigo.domain.series import Column
-from latigo.ledger.protocol import MetadataLedger, UnpostedMetadata
+from latigo.ledger.model_protocol import MetadataLedger, UnpostedMetadata
 from latigo.providers.protocols import NamedSeries, NamingSink, PredictionMetadataProvider
 from latigo.runtime.clock import Clock
 from latigo.runtime.lifecycle import pause

@@ -18,9 +18,10 @@ from latigo.executor.pipeline import Pipeline
 from latigo.ledger.discovery_store import PostgresDiscoveryLedger
 from latigo.ledger.executor_store import PostgresExecutorLedger
 from latigo.ledger.freshness_store import PostgresFreshnessLedger
+from latigo.ledger.model_protocol import ModelLedger
 from latigo.ledger.model_store import PostgresModelLedger
 from latigo.ledger.prediction_metadata import PostgresMetadataLedger
-from latigo.ledger.protocol import ExecutorInfo, ModelLedger
+from latigo.ledger.protocol import ExecutorInfo
 from latigo.ledger.scheduler_store import PostgresSchedulerLedger
 from latigo.ledger.settling import RetryRules
 from latigo.providers.metadata_api import open_metadata_api

@@ -8,7 +8,7 @@ import pytest
 
 from latigo.domain.errors import Unavailable
 from latigo.domain.model import DiscoveredProject, ModelRef
-from latigo.ledger.protocol import KnownDiscovery
+from latigo.ledger.model_protocol import KnownDiscovery
 from latigo.scheduler import discovery
 from latigo.scheduler.discovery import Discovered, Discovery
 from tests.support.build import an_entry

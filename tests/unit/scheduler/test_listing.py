@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latigo.domain.windows import DAY, slot_length
-from latigo.ledger.protocol import KnownModel
+from latigo.ledger.model_protocol import KnownModel
 from latigo.scheduler.listing import Changes, changes, is_acceptable, longest_window
 from latigo.scheduler.selection import SelectedModels
 from tests.support.build import HALF_HOUR, NOW
