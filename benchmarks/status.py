@@ -77,7 +77,7 @@ async def measure_status(ledger: PostgresSchedulerLedger, database: Database) ->
 
 
 async def measure_lists(database: Database, url: str) -> list[Row]:
-    """Return the CPU of the lists of windows, models and failures, and the memory of the command for the longest.
+    """Return the CPU of the lists of windows, models and failures, and the memory of the commands that ask for them.
 
     Of a ledger as it is; for the list of failures, a tenth of its models is parked.
     """
@@ -86,22 +86,25 @@ async def measure_lists(database: Database, url: str) -> list[Row]:
     gaps = f"{models} models, one gap each"
     plan = await cpu_of(database, lambda: read_plan(database))
     listed = await cpu_of(database, lambda: read_models(database, most=MOST_MODELS))
-    memory = await asyncio.to_thread(_peak_of, ("models", "list", "--json"), url)
+    memory = [await _memory_of(command, gaps, url) for command in ("plan", "models list")]
     await database.execute(_PARK)
     await database.execute("ANALYZE parked")
     failures = await cpu_of(database, lambda: read_failures(database))
+    parked = f"{gaps}, a tenth parked"
+    memory.append(await _memory_of("failures", parked, url))
     return [
         _row(f"plan, {gaps}, CPU", *plan, LIST_LIMIT),
         _row(f"models list, {gaps}, CPU", *listed, LIST_LIMIT),
-        Row(
-            f"latigo models list --json, {gaps}, most memory of the command",
-            f"{memory:.0f} MB",
-            f"<= {LIST_MEMORY_MB:g} MB",
-            memory / LIST_MEMORY_MB,
-            at_most=1.0,
-        ),
-        _row(f"failures, {gaps}, a tenth parked, CPU", *failures, LIST_LIMIT),
+        _row(f"failures, {parked}, CPU", *failures, LIST_LIMIT),
+        *memory,
     ]
+
+
+async def _memory_of(command: str, ledger: str, url: str) -> Row:
+    """Return the most memory of a command that asks a ledger which is described."""
+    what = f"latigo {command} --json, {ledger}, most memory of the command"
+    peak = await asyncio.to_thread(_peak_of, (*command.split(), "--json"), url)
+    return Row(what, f"{peak:.0f} MB", f"<= {LIST_MEMORY_MB:g} MB", peak / LIST_MEMORY_MB, at_most=1.0)
 
 
 def _peak_of(command: Sequence[str], url: str) -> float:
