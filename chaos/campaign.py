@@ -50,6 +50,7 @@ class Outcome:
     steps: Counter[str] = field(default_factory=Counter)
     revisions: int = 0
     recovered_after: float | None = None  #: seconds; None: not within the time limit
+    newer: int = 0  #: seconds of data that became due while Latigo caught up, which is not judged
     state: str = ""  #: as ``latigo status`` reports it at the end
     verdict: Verdict = field(default_factory=Verdict)
     complaints: list[str] = field(default_factory=list)
@@ -84,6 +85,7 @@ async def conclude(world: World, outcome: Outcome, say: Say, within_s: float = _
     say("all steps are over, catching up")
     until = await _recover(world, outcome, within_s)
     await asyncio.gather(*(party.stop() for party in world.of(*world.shape.schedulers)))
+    outcome.newer = int(newest_due(world.size).timestamp()) - until
     await _until_nothing_is_out(world)
     await asyncio.gather(*(party.stop() for party in world.of(*world.shape.executors)))
     everything = models(world.size.models)

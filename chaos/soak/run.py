@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncpg
 
 from chaos.campaign import Outcome, Say, conclude, take
+from chaos.formulas import RESOLUTION
 from chaos.network import Links
 from chaos.plan import Action, Shape, Step
 from chaos.soak.tables import Extent, count_rows, too_many
@@ -131,7 +132,7 @@ async def _ended(world: World) -> int:
 async def _count(world: World, soak: Soak) -> None:
     rows, partitions, soak.ended = await count_rows(world.ledger_url)
     verdict, size = soak.outcome.verdict, world.size
-    newer = size.models * 3 * int(size.slot.total_seconds())
+    newer = size.models * soak.outcome.newer // RESOLUTION
     starts = len(world.parties) + soak.kills.total()
     soak.rows = dict(rows)
     outages = sum(soak.kills[system] for system in size.systems)
