@@ -7,7 +7,17 @@ import pytest
 
 from latigo.domain.coverage import Coverage
 from latigo.domain.errors import Reason
-from latigo.domain.outcome import Rejected, Retry, Settlement, SlotException, SlotState, Split, Stored
+from latigo.domain.outcome import (
+    Crashed,
+    Deferred,
+    Rejected,
+    Retry,
+    Settlement,
+    SlotException,
+    SlotState,
+    Split,
+    Stored,
+)
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window
 from latigo.ledger.executor_store import SQL
@@ -154,6 +164,43 @@ async def test_what_an_attempt_without_an_answer_may_have_written_is_repaired_un
     await pass_time(ledger, REPAIR_AFTER)
 
     assert (await needed(ledger))[Lane.REPAIR] == DUE
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        Deferred("others have no answer either", "sink/influx", may_arrive=True),
+        Deferred("others have no answer either", "sink/influx", stored_in=["sink/first"], may_arrive=True),
+        Retry("no answer", may_arrive=True),
+        Crashed("no answer that can be read", may_arrive=True),
+    ],
+    ids=["planned anew", "waits", "parked after its attempts", "crashed"],
+)
+async def test_however_a_task_ends_whose_write_had_no_answer_it_is_repaired_under_a_newer_revision(
+    ledger: Ledgers, ended: Settlement
+):
+    old = await claim(ledger, await plan(ledger))
+    await ledger.fetch(f"UPDATE task SET attempts = {5 if isinstance(ended, Retry) else 0}")
+    assert await ledger.executor.begin_write(old, LEASE)
+    await settle(ledger, old, ended)
+    await put_model(ledger, revision="2000")
+    await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
+    await ledger.fetch("UPDATE coverage SET hold_until = NULL")
+
+    await settle(ledger, await claim(ledger, await plan(ledger)))
+    await pass_time(ledger, REPAIR_AFTER)
+
+    assert (await needed(ledger))[Lane.REPAIR] == DUE
+
+
+@pytest.mark.parametrize("ended", [Deferred("503", "sink/influx"), Retry("500"), Crashed("a bug")], ids=type)
+async def test_a_task_that_ends_after_an_answer_leaves_nothing_to_repair(ledger: Ledgers, ended: Settlement):
+    only = await claim(ledger, await plan(ledger))
+    assert await ledger.executor.begin_write(only, LEASE)
+    await settle(ledger, only, ended)
+    await ledger.scheduler.recover(await lead(ledger), "queue", isolated_starts=3, version="test")
+
+    assert await ledger.fetch("SELECT * FROM repair") == []
 
 
 async def test_a_lost_claim_whose_write_had_no_answer_is_repaired_when_it_can_arrive_no_more(ledger: Ledgers):

@@ -101,6 +101,7 @@ class Deferred:
     retry_after: timedelta | None = None  #: as requested by the downstream
     stored_in: Sequence[str] = ()  #: sinks that have the result already
     stale_metadata: bool = False  #: the model has changed, or its revision is gone: read its metadata again
+    may_arrive: bool = False  #: a write had no answer, and its sink may still execute it
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ class Crashed:
 
     outcome: ClassVar = Outcome.CRASHED
     detail: str  #: ends with the traceback
+    may_arrive: bool = False  #: a write had no answer, and its sink may still execute it
 
 
 @dataclass(frozen=True, slots=True)

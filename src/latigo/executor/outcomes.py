@@ -15,6 +15,7 @@ def settlement_of(error: BaseException, progress: Progress) -> Settlement:
     """Return the settlement of a task that raised ``error``."""
     detail = f"{progress.stage}: {error}"
     stored_in = sorted(progress.stored_in)
+    may_arrive = progress.guard.gave_up
     match error:
         case RevisionGone():
             return outcome.Deferred(detail, stored_in=stored_in, stale_metadata=True)
@@ -27,10 +28,12 @@ def settlement_of(error: BaseException, progress: Progress) -> Settlement:
         case Rejected():
             return outcome.Rejected(error.reason, detail, error.whole_model, error.tags)
         case TimedOut():
-            return outcome.Retry(detail, error.retry_after, stored_in, may_arrive=progress.guard.gave_up)
+            return outcome.Retry(detail, error.retry_after, stored_in, may_arrive)
         case Unavailable():
-            return outcome.Deferred(detail, error.downstream, error.retry_after, stored_in)
+            # A time-out of a sink is no attempt where other tasks share it, and what was sent may arrive all the same.
+            return outcome.Deferred(detail, error.downstream, error.retry_after, stored_in, may_arrive=may_arrive)
         case Failed():
             return outcome.Retry(detail, error.retry_after, stored_in)
         case _:
-            return outcome.Crashed(redact("".join(traceback.format_exception(error))[-_LONGEST_TRACEBACK:]))
+            trace = "".join(traceback.format_exception(error))[-_LONGEST_TRACEBACK:]
+            return outcome.Crashed(redact(trace), may_arrive)

@@ -386,17 +386,22 @@ class _Batch:
                 detail = f"{moved.total // task.slot} of {task.window.length // task.slot} slots have moved"
                 finished = FinishedTask(task.id, verdict.outcome, detail, receipt=receipt)
                 stored_in = ()
-            case Deferred(detail, stored_in=stored_in) | Retry(detail, stored_in=stored_in):
-                finished = FinishedTask(task.id, verdict.outcome, detail, receipt=receipt)
-            case Rejected(detail=detail) | Crashed(detail) | Split(detail):
+            case Deferred(detail, stored_in=stored_in, may_arrive=arrives) | Retry(
+                detail, stored_in=stored_in, may_arrive=arrives
+            ):
+                finished = FinishedTask(task.id, verdict.outcome, detail, receipt=receipt, may_arrive=arrives)
+            case Crashed(detail, may_arrive=arrives):
+                finished = FinishedTask(task.id, verdict.outcome, detail, receipt=receipt, may_arrive=arrives)
+                stored_in = ()
+            case Rejected(detail=detail) | Split(detail):
                 finished = FinishedTask(task.id, verdict.outcome, detail, receipt=receipt)
                 stored_in = ()
             case _:
                 assert_never(settlement)
         if verdict.waiting is not None:
             not_before, attempts = verdict.waiting.not_before, verdict.waiting.attempts
-            may_arrive = isinstance(settlement, Retry) and settlement.may_arrive
-            self._waiting.append(WaitingTask(task.id, not_before, attempts, finished.detail, stored_in, may_arrive))
+            kept_as = WaitingTask(task.id, not_before, attempts, finished.detail, stored_in, finished.may_arrive)
+            self._waiting.append(kept_as)
         elif verdict.parking is not None:
             parking = verdict.parking
             self._finished.append(finished._replace(reason=parking.reason, detail=parking.detail))

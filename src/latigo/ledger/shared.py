@@ -52,6 +52,7 @@ class FinishedTask(NamedTuple):
     rows: int = 0
     covered: timedelta = timedelta(0)
     receipt: bytes = b""  #: compact form of a `Receipt`; empty: there is none
+    may_arrive: bool = False  #: what its last claim wrote
 
 
 class ParkedWindow(NamedTuple):
@@ -115,7 +116,9 @@ async def read_circuits(database: Database) -> list[Circuit]:
 async def finish_tasks(connection: Any, tasks: Sequence[FinishedTask]) -> None:
     """Move tasks into the history."""
     if tasks:
-        rows = ((t.task_id, t.outcome.value, t.reason, t.detail, t.rows, t.covered, t.receipt) for t in tasks)
+        rows = (
+            (t.task_id, t.outcome.value, t.reason, t.detail, t.rows, t.covered, t.receipt, t.may_arrive) for t in tasks
+        )
         await connection.execute(SQL["finish_tasks"], *columns(rows), REPAIR_AFTER)
 
 

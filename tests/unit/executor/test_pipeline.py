@@ -24,7 +24,17 @@ from latigo.domain.errors import (
     Unavailable,
 )
 from latigo.domain.fence import Fence
-from latigo.domain.outcome import NO_FINITE_VALUES, NOT_STORED, Compared, Outcome, Retry, SlotState, Split, Stored
+from latigo.domain.outcome import (
+    NO_FINITE_VALUES,
+    NOT_STORED,
+    Compared,
+    Deferred,
+    Outcome,
+    Retry,
+    SlotState,
+    Split,
+    Stored,
+)
 from latigo.domain.series import Frame, Predictions, Readings, Series, Times, Values, Written
 from latigo.domain.task import Lane, Task
 from latigo.domain.windows import Window, from_ns, to_ns
@@ -660,6 +670,21 @@ async def test_an_attempt_whose_write_had_no_answer_says_so_if_its_sink_cannot_c
         await plant.pipeline.run(progress)
 
     assert settlement_of(error, progress) == Retry("write: 60 s", stored_in=[], may_arrive=not compares)
+
+
+async def test_a_write_that_other_tasks_have_no_answer_to_either_may_still_arrive():
+    plant = Plant()
+    compare(plant, False, True)
+    plant.stores[0].errors = [TimedOut("60 s", downstream="sink/first") for _ in range(2)]
+    other = plant.progress(a_task(a_spec(name="pump-002"), REQUESTED))
+    with pytest.raises(TimedOut):
+        await plant.pipeline.run(other)
+    progress = plant.progress(a_task(span=REQUESTED))
+
+    with pytest.raises(Unavailable) as raised:
+        await plant.pipeline.run(progress)
+
+    assert settlement_of(raised.value, progress) == Deferred("write: 60 s", "sink/first", stored_in=[], may_arrive=True)
 
 
 async def test_while_the_claim_cannot_be_checked_the_write_waits():

@@ -23,19 +23,20 @@ SELECT name, value FROM runtime_limit;
 
 -- finish_tasks --
 -- A finished task leaves the table of work that is out and becomes history. What other claims on it may still write is
--- repaired after a while ($8); the last one has ended, if the task was settled.
+-- repaired after a while ($9); the last one has ended, if the task was settled, unless its write may still arrive.
 WITH gone AS (
     DELETE FROM task t
-    USING unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::interval[], $7::bytea[])
-          AS s (id, outcome, reason, detail, rows, covered, receipt)
+    USING unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::interval[], $7::bytea[],
+                 $8::boolean[])
+          AS s (id, outcome, reason, detail, rows, covered, receipt, may_arrive)
     WHERE t.id = s.id
-    RETURNING t.*, s.outcome, s.reason, s.detail AS said, s.rows, s.covered, s.receipt
+    RETURNING t.*, s.outcome, s.reason, s.detail AS said, s.rows, s.covered, s.receipt, s.may_arrive
 ),
 unended AS (
     INSERT INTO repair (model_id, task_id, claim, due_at, slots)
-    SELECT g.model_id, g.id, writer, ledger_now() + $8::interval, tstzmultirange(g.span)
+    SELECT g.model_id, g.id, writer, ledger_now() + $9::interval, tstzmultirange(g.span)
     FROM gone g CROSS JOIN LATERAL unnest(g.writers) AS writer
-    WHERE g.state <> 'claimed' OR writer <> g.claim
+    WHERE g.state <> 'claimed' OR writer <> g.claim OR g.may_arrive
     ON CONFLICT DO NOTHING
 ),
 failed AS (
