@@ -13,6 +13,7 @@ warnings.filterwarnings("ignore")
 
 import pandas as pd
 from gordo_client.client import Client
+from session import open_session
 from synth_provider import SyntheticProvider
 
 
@@ -25,6 +26,7 @@ def predicted(asked):
         data_provider=SyntheticProvider(period_s=asked["period_s"]),
         use_parquet=asked["parquet"],
         n_retries=0,
+        session=open_session(),
     )
     start, end = pd.Timestamp(asked["start"]), pd.Timestamp(asked["end"])
     [(name, frame, errors)] = client.predict(start, end, targets=[asked["model"]], revision=asked["revision"])

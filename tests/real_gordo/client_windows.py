@@ -19,6 +19,7 @@ logging.disable(logging.CRITICAL)
 import pandas as pd
 from file_provider import FileProvider
 from gordo_client.client import Client
+from session import open_session
 
 asked = json.load(sys.stdin)
 provider = FileProvider(asked["path"], asked["layout"])
@@ -51,6 +52,7 @@ def all_of(model, windows):
         data_provider=provider,
         use_parquet=True,
         n_retries=0,
+        session=open_session(),
     )
     return [predicted(client, model, start, end) for start, end in windows]
 
