@@ -492,7 +492,7 @@ async def test_an_old_gap_waits_for_newer_ones_and_for_the_task_of_history(ledge
     assert (moment.gap.newer_slots, moment.gap.other_out) == (2, True)
     text = " ".join(sentences(moment))
     assert "2 newer slots of the model are missing as well" in text
-    assert "one task of history out at a time. Task" in text
+    assert "one window of history out at a time, or one run of several. Task" in text
 
 
 async def test_while_every_executor_is_drained_neither_gap_nor_task_says_that_nothing_is_in_its_way(ledger: Ledgers):

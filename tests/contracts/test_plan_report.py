@@ -68,7 +68,7 @@ async def test_a_pending_repair_is_planned_in_whole_slots_and_the_service_recove
     assert status.state is State.RECOVERING
     (cause,) = status.causes
     assert (cause.kind, cause.projects, status.alarms) == ("repairs", ["plant"], [])
-    assert cause.text == "2 slots of 1 model in plant may hold rows of an overtaken executor: predicted again"
+    assert cause.text == "2 slots of 1 model in plant may hold rows of an older write: predicted again"
 
 
 async def test_a_repair_is_held_while_its_writer_may_still_write(ledger: Ledgers):

@@ -172,7 +172,7 @@ class Explanation(Report):
     circuits: Sequence[OpenCircuit]
     requests: Sequence[WantedBy]
     sinks: Sequence[LackingSink] = ()
-    repair_due_at: datetime | None  #: from when on it is repeated, because an overtaken executor may have written
+    repair_due_at: datetime | None  #: from when on it is repeated, because an older write may have replaced it
     gap: Gap | None  #: None: it is no gap that can be planned
     planner: bool  #: a scheduler plans
     executors: int

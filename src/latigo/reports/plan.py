@@ -28,7 +28,7 @@ class MissingWindow(Row):
     calls: int  #: that it costs, folded
     live: bool  #: holds the newest due slot
     held: bool  #: deferred: the model, or its repair, is not planned for a while
-    repair: bool  #: an overtaken executor may have written over its predictions
+    repair: bool  #: an older write may have replaced its predictions
     requested: bool  #: by a request for time: it is before the model's beginning, or predicted again
 
 

@@ -444,7 +444,7 @@ def _repairs(snapshot: Snapshot) -> list[Cause]:
     if not repairs.models:
         return []
     slots, models = counted(math.ceil(repairs.slots), "slot"), counted(repairs.models, "model")
-    text = f"{slots} of {models} in {some_of(repairs.projects)} may hold rows of an overtaken executor: predicted again"
+    text = f"{slots} of {models} in {some_of(repairs.projects)} may hold rows of an older write: predicted again"
     if _backfill_paused(snapshot):
         text += f" when backfill is resumed: {BACKFILL_WAITS}"
     elif repairs.due_at is not None and repairs.due_at > snapshot.now:

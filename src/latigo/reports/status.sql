@@ -154,7 +154,7 @@ FROM bad_reading WHERE last_at > ledger_now() - interval '1 day'
 GROUP BY place, tag, fault ORDER BY max(readings) DESC, place, tag, fault LIMIT $1;
 
 -- repairs --
--- What an overtaken executor may have written over and is predicted again; due_at is when the first of it may be.
+-- What an older write may have replaced and is predicted again; due_at is when the first of it may be.
 SELECT count(*) AS models, coalesce(sum(s.slots), 0)::float8 AS slots, min(s.due_at) AS due_at,
        coalesce(array_agg(DISTINCT s.project ORDER BY s.project), '{}') AS projects
 FROM (

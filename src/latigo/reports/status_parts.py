@@ -236,7 +236,7 @@ class BadReadingsOfTag(Report):
 
 
 class PendingRepairs(Report):
-    """What an overtaken executor may have written over, in a sink that cannot compare writers; predicted again."""
+    """What an older write may have replaced, in a sink that cannot compare writers; predicted again."""
 
     models: int
     slots: float

@@ -351,7 +351,7 @@ def _obstacles(moment: Explanation) -> Iterator[str]:
         yield f"{counted(newer, 'newer slot')} of the model {are} missing as well, and newer ones go first."
     if moment.gap.other_out:
         out = [_task(task, moment) for task in moment.tasks if task.state != "waiting" and task.lane != "live"]
-        yield " ".join(["A model has one task of history out at a time.", *out])
+        yield " ".join(["A model has one window of history out at a time, or one run of several.", *out])
 
 
 def _without_executors(moment: Explanation) -> Iterator[str]:
@@ -443,8 +443,8 @@ def _also(moment: Explanation) -> Iterator[str]:
         yield f"{made}, {wants}{_held(request, moment)}."
     if moment.repair_due_at is not None:
         yield (
-            "An executor whose claim had ended may have written over it, so it is predicted again from"
-            f" {_time(moment.repair_due_at)} on."
+            "A write that had no answer, or of an executor whose claim had ended, may have replaced it, so it is"
+            f" predicted again from {_time(moment.repair_due_at)} on."
         )
     if moment.state != "missing" and _waits_for_backfill(moment):
         yield from _without_backfill(moment)
