@@ -66,8 +66,9 @@ PARTS = {
         """One slot of every model at once, with everything on two cores. The executor's CPU is held against a limit,
         by the CPU that the stub took in the same run: the stub's work is the same for every commit, and a loaded
         machine slows both down. The clock is held against the CPU of executor, InfluxDB and stub, were both cores
-        always busy with nothing else: what PostgreSQL takes, and waiting, are what is over 1. All tasks have to end as
-        stored, all points have to be there, and no new series may be among them.""",
+        always busy with nothing else: what PostgreSQL takes, and waiting, are what is over 1. That ratio rises where an
+        executor takes less CPU, though the wave takes no longer. All tasks have to end as stored, all points have to be
+        there, and no new series may be among them.""",
     ),
     "queue": Part(
         "event_hubs",
