@@ -12,7 +12,7 @@ from chaos.network import SOUND, Condition, Link, Way
 EVERY_S = 1.5
 #: Seconds that a party or link is left alone after it has been restored.
 _RECOVERS_S = 3.0
-#: A system that keeps whatever was written last, whoever wrote it.
+#: A system that cannot compare writers: it keeps what was written last.
 _UNFENCED, _LEDGER = "influx", "postgres"
 #: Leases that an executor is frozen for: the next one, of a newer revision, has written by then.
 _OVERTAKEN = (2.0, 4.0)

@@ -309,7 +309,7 @@ async def test_all_agree_on_what_a_pause_of_backfill_stops(
 
 
 @pytest.mark.parametrize(
-    ("stops", "names", "told"),
+    ("stops", "names", "pauses"),
     [
         ([stop_project], ["its project"], "the pause of its project."),
         ([stop_backfill, stop_model], ["its model", "backfill"], "the pauses of its model and backfill."),
@@ -321,7 +321,7 @@ async def test_all_agree_on_what_a_pause_of_backfill_stops(
     ],
 )
 async def test_all_pauses_that_hold_a_task_are_named(
-    ledger: Ledgers, stops: Sequence[Callable[[Ledgers, int], Awaitable[None]]], names: Sequence[str], told: str
+    ledger: Ledgers, stops: Sequence[Callable[[Ledgers, int], Awaitable[None]]], names: Sequence[str], pauses: str
 ):
     number = await requested(ledger, "waiting", {"starts": 1})
     for stop in stops:
@@ -336,7 +336,7 @@ async def test_all_pauses_that_hold_a_task_are_named(
     named = [name.format(number) for name in names]
     assert [list(task.paused_by) for task in moment.tasks] == [named]
     assert listed.detail == "; ".join(f"{name} is paused" for name in named)
-    assert f"waits for the end of {told.format(number)}" in story
+    assert f"waits for the end of {pauses.format(number)}" in story
     whose = {
         stop_model: "operator paused the model at",
         stop_project: "operator paused the whole project at",
